@@ -1,0 +1,1 @@
+"""One command a file; loaded only when it is the one typed."""

@@ -1,0 +1,1 @@
+"""What should be: events, lifecycle, decide, evolve, plan, engine. Pure: no os, no time, no random."""

@@ -1,0 +1,74 @@
+"""What the engine refuses, and why, as one small tree.
+
+MachineError                 exit 125
+├── InvalidValue             an option or argument cannot mean anything; exit 2
+├── IllegalTransition        the container's status does not allow the command
+├── NoSuchContainer          no container by that name, id or unique id prefix
+├── AmbiguousPrefix          several ids begin so
+├── NameInUse                another container has the name
+├── NoSuchImage              neither an image nor ROOT/NAME.tar
+├── ImageInUse               containers still stand on it
+└── EffectFailure            a step failed; errno, step and path are told; exit 125, 126 or 127
+"""
+
+from __future__ import annotations
+
+
+class MachineError(Exception):
+    """Base of all refusals; `exit_code` is what the command ends with."""
+
+    exit_code = 125
+
+
+class InvalidValue(MachineError):
+    exit_code = 2
+
+    def __init__(self, what: str, value: str, why: str) -> None:
+        self.what, self.value, self.why = what, value, why
+        super().__init__(f"invalid {what} {value!r}: {why}")
+
+
+class IllegalTransition(MachineError):
+    def __init__(self, trigger: str, *, name: str, status: str, allowed: tuple[str, ...]) -> None:
+        self.trigger, self.name, self.status, self.allowed = trigger, name, status, allowed
+        choices = ", ".join(allowed) or "nothing"
+        super().__init__(f"cannot {trigger} {name}: it is {status} (which allows: {choices})")
+
+
+class NoSuchContainer(MachineError):
+    def __init__(self, reference: str) -> None:
+        self.reference = reference
+        super().__init__(f"no such container: {reference} [mydocker ps lists them]")
+
+
+class AmbiguousPrefix(MachineError):
+    def __init__(self, reference: str, ids: list[str]) -> None:
+        self.reference, self.ids = reference, ids
+        super().__init__(f"{reference} begins {len(ids)} container ids: {', '.join(i[:12] for i in ids)}")
+
+
+class NameInUse(MachineError):
+    def __init__(self, name: str, container_id: str) -> None:
+        self.name, self.container_id = name, container_id
+        super().__init__(f"the name {name} is in use by container {container_id[:12]} [rm or rename it]")
+
+
+class NoSuchImage(MachineError):
+    def __init__(self, image: str, looked: str) -> None:
+        self.image, self.looked = image, looked
+        super().__init__(f"no such image: {image} [neither an image nor {looked}; see mydocker images]")
+
+
+class ImageInUse(MachineError):
+    def __init__(self, image: str, names: list[str]) -> None:
+        self.image, self.names = image, names
+        super().__init__(f"image {image} is in use by {', '.join(names)} [remove them first]")
+
+
+class EffectFailure(MachineError):
+    """A resource could not be made or unmade; built from the journal's `effect.failed`."""
+
+    def __init__(self, name: str, step: str, message: str, *, exit_code: int = 125) -> None:
+        self.name, self.step = name, step
+        self.exit_code = exit_code
+        super().__init__(f"{name}: {step}: {message}")
