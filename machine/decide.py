@@ -1,0 +1,281 @@
+"""decide: one function a verb. Each takes the world and returns the events to append, or refuses.
+
+Pure: ids, paths and times come in as arguments. The result is a list of (stream, event); an empty one
+means that what was asked is so already. Legality is the table's (`machine.table`).
+"""
+
+from __future__ import annotations
+
+from machine import events as ev
+from machine.errors import (
+    AmbiguousPrefix,
+    IllegalTransition,
+    ImageInUse,
+    NameInUse,
+    NoSuchContainer,
+    NoSuchImage,
+)
+from machine.table import TABLE, VERBS
+from machine.world import Container, World
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    from eventstore.event import Event
+
+    Decision: TypeAlias = list[tuple[str, Event]]
+
+LIVE = ("starting", "running", "paused", "stopping")
+ID_LENGTH = 64
+SIGKILL = 9
+
+
+def find(world: World, reference: str) -> Container:
+    """The container by name, id, or unique id prefix, in this order.
+
+    Raises NoSuchContainer, AmbiguousPrefix.
+    """
+    container_id = world.names.get(reference)
+    if container_id is not None:
+        return world.containers[container_id]
+    ids = [i for i in world.containers if i.startswith(reference)] if reference else []
+    ids = [i for i in ids if world.containers[i].status not in ("removing", "removed")] or ids
+    if not ids or world.containers[ids[0]].status == "removed":
+        raise NoSuchContainer(reference)
+    if len(ids) > 1:
+        raise AmbiguousPrefix(reference, ids)
+    return world.containers[ids[0]]
+
+
+def allowed(status: str) -> tuple[str, ...]:
+    """The users' verbs that a container of that status accepts, `rm -f` included."""
+    verbs = [verb for verb in VERBS if status in TABLE.get(verb, {})]
+    if status in TABLE["rm_force"]:
+        verbs.append("rm -f")
+    return tuple(verbs)
+
+
+def check(c: Container, trigger: str) -> None:
+    """Raise IllegalTransition unless the table has the step."""
+    if c.status not in TABLE.get(trigger, {}):
+        raise IllegalTransition(trigger, name=c.name, status=c.status, allowed=allowed(c.status))
+
+
+# --- containers --------------------------------------------------------------------------------------
+
+
+def create(world: World, created: ev.ContainerCreated) -> Decision:
+    """A new container; NameInUse if its name is taken, NoSuchImage if a layer has gone meanwhile."""
+    owner = world.names.get(created.name)
+    if owner is not None:
+        raise NameInUse(created.name, owner)
+    for digest in created.layers:
+        layer = world.layers.get(digest)
+        if layer is None or layer.status != "published":
+            raise NoSuchImage(created.image, f"layer {digest[:12]}")
+    return [(f"container/{created.id}", created)]
+
+
+def start(world: World, container_id: str) -> Decision:
+    c = find(world, container_id)
+    if c.status in ("running", "starting"):
+        return []
+    check(c, "start")
+    return [(c.stream, ev.ContainerStartRequested())]
+
+
+def monitored(world: World, container_id: str, identity: dict[str, Any]) -> Decision:
+    """The process that settles the container from now on."""
+    c = world.containers[container_id]
+    return [(c.stream, ev.ContainerMonitored(**identity))]
+
+
+def stop(world: World, reference: str, *, timeout: int | None = None, signal: int | None = None) -> Decision:
+    """Ask it to end; `timeout` ns until SIGKILL (-1: never). Nothing where it is not running.
+
+    A second `stop` of a stopping container is one more signal with a new deadline.
+    """
+    c = find(world, reference)
+    if c.status in ("created", "exited", "failed"):
+        return []
+    check(c, "stop")
+    chosen = ev.ContainerStopRequested(
+        signal=c.setting("stop_signal") if signal is None else signal,
+        timeout=c.setting("stop_timeout") if timeout is None else timeout,
+    )
+    return [(c.stream, chosen)]
+
+
+def overdue(world: World, container_id: str, now_up: int) -> Decision:
+    """SIGKILL for a stopping container whose deadline (CLOCK_BOOTTIME ns) has passed."""
+    c = world.containers.get(container_id)
+    if c is None or c.status != "stopping" or not c.stop_deadline or now_up < c.stop_deadline:
+        return []
+    return [(c.stream, ev.ContainerKillRequested(signal=SIGKILL))]
+
+
+def kill(world: World, reference: str, signal: int) -> Decision:
+    c = find(world, reference)
+    check(c, "kill")
+    return [(c.stream, ev.ContainerKillRequested(signal=signal))]
+
+
+def pause(world: World, reference: str) -> Decision:
+    c = find(world, reference)
+    check(c, "pause")
+    return [(c.stream, ev.ContainerPauseRequested())]
+
+
+def unpause(world: World, reference: str) -> Decision:
+    c = find(world, reference)
+    check(c, "unpause")
+    return [(c.stream, ev.ContainerUnpauseRequested())]
+
+
+def note_exit(
+    world: World, container_id: str, *, code: int | None, signal: int = 0, reason: str = "exit", up: int = 0
+) -> Decision:
+    """Observed: its first process is gone. With auto-removal, the removal is decided in the same breath."""
+    c = world.containers.get(container_id)
+    if c is None or c.status not in TABLE["exit"]:
+        return []
+    exited = ev.ContainerExited(code=code, signal=signal, reason=reason, up_at=up)
+    decision: Decision = [(c.stream, exited)]
+    if c.setting("auto_remove") and c.status != "removing":
+        decision.append((c.stream, ev.ContainerRemoveRequested()))
+    return decision
+
+
+def give_up(world: World, container_id: str) -> Decision:
+    """After a failed start: remove the container if it was to be removed anyway."""
+    c = world.containers.get(container_id)
+    if c is None or c.status != "failed" or not c.setting("auto_remove"):
+        return []
+    return [(c.stream, ev.ContainerRemoveRequested())]
+
+
+def abandon(world: World, container_id: str) -> Decision:
+    """A creation whose command died: its secrets are lost with it, so it is undone."""
+    c = world.containers.get(container_id)
+    if c is None or c.status != "creating":
+        return []
+    return [(c.stream, ev.ContainerRemoveRequested(force=True))]
+
+
+def remove(world: World, reference: str, *, force: bool = False) -> Decision:
+    c = find(world, reference)
+    if c.status == "removing":
+        return []
+    if not (force and c.status in TABLE["rm_force"]):
+        check(c, "rm")
+    return [(c.stream, ev.ContainerRemoveRequested(force=force))]
+
+
+def rename(world: World, reference: str, name: str) -> Decision:
+    c = find(world, reference)
+    check(c, "rename")
+    owner = world.names.get(name)
+    if owner is not None:
+        raise NameInUse(name, owner)
+    return [(c.stream, ev.ContainerRenamed(name=name))]
+
+
+def update(
+    world: World, reference: str, *, limits: dict[str, Any], restart: dict[str, Any] | None
+) -> Decision:
+    """New limits (merged into the old) and restart policy, in place."""
+    c = find(world, reference)
+    check(c, "update")
+    settings: dict[str, Any] = {}
+    if limits:
+        settings["limits"] = {**c.setting("limits"), **limits}
+    if restart is not None:
+        settings["restart"] = restart
+    return [(c.stream, ev.ContainerUpdated(settings=settings))] if settings else []
+
+
+def begin_exec(world: World, reference: str, started: ev.ExecStarted) -> Decision:
+    c = find(world, reference)
+    check(c, "exec")
+    return [(c.stream, started)]
+
+
+def end_exec(world: World, container_id: str, exec_id: str, code: int | None) -> Decision:
+    """Nothing where the container's own end has closed the session already."""
+    c = world.containers.get(container_id)
+    if c is None or exec_id not in c.execs:
+        return []
+    return [(c.stream, ev.ExecExited(exec=exec_id, code=code))]
+
+
+# --- images, layers, jobs ----------------------------------------------------------------------------
+
+
+def begin_job(_world: World, started: ev.JobStarted) -> Decision:
+    return [(f"job/{started.id}", started)]
+
+
+def finish_job(world: World, job_id: str, result: str, published: Decision | None = None) -> Decision:
+    """The job's work and its end are one fact: `published` is appended with it."""
+    job = world.jobs.get(job_id)
+    assert job is not None, "only a job that was begun is finished"
+    return [*(published or []), (job.stream, ev.JobFinished(result=result))]
+
+
+def abandon_job(world: World, job_id: str, reason: str) -> Decision:
+    job = world.jobs.get(job_id)
+    if job is None or job.status != "working":
+        return []
+    return [(job.stream, ev.JobAbandoned(reason=reason))]
+
+
+def publish_image(world: World, layer: ev.LayerPublished | None, image: ev.ImagePublished) -> Decision:
+    """An image, and its layer where that is new."""
+    decision: Decision = []
+    if layer is not None:
+        known = world.layers.get(layer.digest)
+        if known is None or known.status != "published":
+            decision.append((f"layer/{layer.digest}", layer))
+    decision.append((f"image/{image.name}", image))
+    return decision
+
+
+def remove_image(world: World, name: str, *, force: bool = False) -> Decision:
+    """Drop the name, and every layer that nothing else stands on. ImageInUse while containers do."""
+    image = world.images[name]
+    users = [c.name for c in world.containers.values() if c.image == name and c.status != "removed"]
+    if users and not force:
+        raise ImageInUse(name, users)
+    decision: Decision = [(f"image/{name}", ev.ImageRemoved(name=name))]
+    return decision + unused_layers(world, without=name)
+
+
+def unused_layers(world: World, *, without: str = "") -> Decision:
+    """The removal of every published layer that neither an image (but `without`) nor a container needs."""
+    needed = {digest for c in world.containers.values() for digest in c.layers}
+    for image in world.images.values():
+        if image.name != without and image.status == "published":
+            needed.update(image.layers)
+    return [
+        (layer.stream, ev.LayerRemoveRequested())
+        for layer in world.layers.values()
+        if layer.status == "published" and layer.digest not in needed
+    ]
+
+
+# --- the host ----------------------------------------------------------------------------------------
+
+
+def note_boot(world: World, *, boot: str, machine: str) -> Decision:
+    """The first command of a boot: what lived has died, in one append. Nothing in the same boot."""
+    if world.host.boot == boot:
+        return []
+    decision: Decision = []
+    if world.host.boot:
+        for c in world.containers.values():
+            if c.status in LIVE or c.status == "removing":
+                decision += note_exit(world, c.id, code=None, reason="lost: reboot")
+    # Last: the exits are noted of what was held before, then the boot drops what died with the kernel.
+    decision.append(("host", ev.HostBooted(boot=boot, machine=machine)))
+    return decision

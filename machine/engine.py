@@ -1,0 +1,155 @@
+"""The one path of everything: decide, append, then settle: plan, record the intent, do, record the outcome.
+
+The journal and the effects are given by `cli.bootstrap`. Recovery after a crash is `settle` again.
+"""
+
+from __future__ import annotations
+
+from machine import decide
+from machine.events import EffectChange, EffectDo, EffectDone, EffectFailed, EffectLost, EffectUndo
+from machine.plan import Places, Step, leftover_steps, plan
+from machine.resources import DISK
+from machine.world import Container, Subject, World
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from eventstore.journal import Journal
+
+    from eventstore.event import Event
+
+    class Failure(Protocol):
+        """What the kernel refused, as `effects.handler` tells it."""
+
+        errno: int
+        step: str
+        message: str
+
+    class Effects(Protocol):
+        """The handlers, bound to a host: facts on success, a Failure otherwise; never an OSError."""
+
+        def probe(self, kind: str, spec: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any] | None: ...
+        def do(self, kind: str, spec: dict[str, Any]) -> dict[str, Any] | Failure: ...
+        def undo(
+            self, kind: str, spec: dict[str, Any], facts: dict[str, Any]
+        ) -> dict[str, Any] | Failure: ...
+        def change(self, kind: str, spec: dict[str, Any]) -> dict[str, Any] | Failure: ...
+
+
+class Actor:
+    """Who acts, and as which command: `by` and `op` of every event appended."""
+
+    __slots__ = ("by", "op")
+
+    def __init__(self, by: dict[str, int | str], op: str) -> None:
+        self.by, self.op = by, op
+
+
+class Engine:
+    """A journal, the world folded from it, and the effects; for one actor."""
+
+    def __init__(
+        self, journal: Journal, world: World, effects: Effects, places: Places, actor: Actor
+    ) -> None:
+        self.journal = journal
+        self.world = world
+        self.effects = effects
+        self.places = places
+        self.actor = actor
+
+    def refresh(self) -> World:
+        """The world as the journal now tells it."""
+        self.journal.refresh(self.world)
+        return self.world
+
+    def decide(
+        self, verb: Callable[..., decide.Decision], *args: Any, why: str = "user", **more: Any
+    ) -> list[Event]:
+        """Decide on the newest state, under the journal's lock, and append; durable on return.
+
+        Raises whatever the verb refuses with; then nothing was appended.
+        """
+        with self._transaction(why) as tx:
+            return [tx.append(stream, event) for stream, event in verb(self.world, *args, **more)]
+
+    def settle(self, stream: str, *, why: str = "user") -> Subject | None:
+        """Carry out what the subject's status calls for, until nothing is left to do.
+
+        Only its settler may call this: the holder of the subject's lock. Returns the subject, None if it is
+        gone. Failures are outcomes: they are in the journal and in the subject's `error` or `leftovers`.
+        """
+        outcome: Event | None = None
+        while True:
+            with self._transaction(why) as tx:
+                if outcome is not None:
+                    tx.append(stream, outcome, sync=False)
+                subject = self.world.subject(stream)
+                step = plan(subject, self.places) if subject is not None else None
+                if step is not None and not step.recorded:
+                    tx.append(stream, _intent(step), sync=step.kind in DISK)
+            if step is None:
+                return subject
+            outcome = self._perform(step)
+
+    def retry_leftovers(self, stream: str, *, why: str = "user") -> None:
+        """Try once more to undo each thing that an earlier undo could not remove."""
+        subject = self.world.subject(stream)
+        for step in leftover_steps(subject) if subject is not None else []:
+            self._record(stream, _intent(step), why=why, sync=True)
+            self._record(stream, self._perform(step), why=why)
+
+    def observe(self, stream: str, *, why: str) -> None:
+        """Ask the kernel for each held thing; note as lost what it no longer has.
+
+        A container whose first process is gone gets its exit noted, with a code only where somebody can
+        still tell it.
+        """
+        subject = self.world.subject(stream)
+        if subject is None:
+            return
+        for row in list(subject.held):
+            if not row.done or row.kind in DISK:
+                continue
+            if self.effects.probe(row.kind, row.spec, row.facts) is None:
+                if row.kind == "init" and isinstance(subject, Container):
+                    self.decide(decide.note_exit, subject.id, why=why, **self._last_words(row.facts))
+                self._record(stream, EffectLost(kind=row.kind, key=row.key), why=why)
+
+    def _last_words(self, facts: dict[str, Any]) -> dict[str, Any]:
+        status = facts.get("status")
+        return {"code": status, "reason": "lost: monitor"}
+
+    def _perform(self, step: Step) -> Event:
+        if step.verb == "do":
+            result = self.effects.do(step.kind, step.spec)
+        elif step.verb == "undo":
+            result = self.effects.undo(step.kind, step.spec, step.facts)
+        else:
+            result = self.effects.change(step.kind, step.spec)
+        if isinstance(result, dict):
+            return EffectDone(verb=step.verb, kind=step.kind, key=step.key, facts=result)
+        return EffectFailed(
+            verb=step.verb,
+            kind=step.kind,
+            key=step.key,
+            errno=result.errno,
+            step=result.step,
+            message=result.message,
+        )
+
+    def _record(self, stream: str, event: Event, *, why: str, sync: bool = False) -> None:
+        with self._transaction(why) as tx:
+            tx.append(stream, event, sync=sync)
+
+    def _transaction(self, why: str) -> Any:
+        return self.journal.transaction(self.world, by=self.actor.by, why=why, op=self.actor.op)
+
+
+def _intent(step: Step) -> Event:
+    if step.verb == "do":
+        return EffectDo(kind=step.kind, key=step.key, spec=step.spec)
+    if step.verb == "undo":
+        return EffectUndo(kind=step.kind, key=step.key)
+    return EffectChange(kind=step.kind, key=step.key, spec=step.spec)

@@ -1,0 +1,234 @@
+"""Every event the engine's journal can hold. A tag that was ever written is never changed.
+
+Decisions (what was asked or observed) are past participles; `effect.*` are intents and outcomes.
+No secret is ever in one: environment values and the full argv lie in the container's process file.
+"""
+
+from __future__ import annotations
+
+from eventstore.schema import Schema
+
+from eventstore.event import Event
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# --- containers: stream container/<id> ------------------------------------------------------------
+
+
+class ContainerCreated(Event, tag="container.created"):
+    """`settings` is the whole specification less the secrets: see `machine.settings`."""
+
+    id: str
+    name: str
+    image: str
+    layers: list[str]  # digests, uppermost first
+    command: list[str]  # for people: cut to 1 KiB, undecodable bytes shown as \\xNN
+    process: str  # file name in the container's directory that holds argv and environment
+    env_keys: list[str]
+    settings: dict[str, Any]
+
+
+class ContainerStartRequested(Event, tag="container.start_requested"):
+    pass
+
+
+class ContainerMonitored(Event, tag="container.monitored"):
+    """Which process settles the container from now on."""
+
+    pid: int
+    start: int
+    boot: str
+
+
+class ContainerStopRequested(Event, tag="container.stop_requested"):
+    signal: int
+    timeout: int  # ns until SIGKILL; -1: never
+
+
+class ContainerKillRequested(Event, tag="container.kill_requested"):
+    signal: int
+
+
+class ContainerPauseRequested(Event, tag="container.pause_requested"):
+    pass
+
+
+class ContainerUnpauseRequested(Event, tag="container.unpause_requested"):
+    pass
+
+
+class ContainerExited(Event, tag="container.exited"):
+    """`code` is None where nobody could learn it: unknown is never 0."""
+
+    code: int | None
+    signal: int = 0
+    reason: str = "exit"  # exit, signal, oom, lost: monitor, lost: reboot
+    up_at: int = 0  # CLOCK_BOOTTIME ns when it was seen
+
+
+class ContainerRestartRequested(Event, tag="container.restart_requested"):
+    """A restart policy decided; `delay` ns from now."""
+
+    delay: int = 0
+
+
+class ContainerRemoveRequested(Event, tag="container.remove_requested"):
+    force: bool = False
+
+
+class ContainerRenamed(Event, tag="container.renamed"):
+    name: str
+
+
+class ContainerUpdated(Event, tag="container.updated"):
+    """Keys of `settings` that change; the others stay."""
+
+    settings: dict[str, Any]
+
+
+class ExecStarted(Event, tag="exec.started"):
+    exec: str
+    command: list[str]
+    user: str = ""
+    tty: bool = False
+
+
+class ExecExited(Event, tag="exec.exited"):
+    exec: str
+    code: int | None
+
+
+# --- effects: on the stream of the subject that holds the resource ---------------------------------
+
+
+class EffectDo(Event, tag="effect.do"):
+    """Intent: the resource is held from here on. `spec` holds all that undoing will ever need."""
+
+    kind: str
+    key: str
+    spec: dict[str, Any]
+
+
+class EffectUndo(Event, tag="effect.undo"):
+    kind: str
+    key: str
+
+
+class EffectChange(Event, tag="effect.change"):
+    kind: str
+    key: str
+    spec: dict[str, Any]
+
+
+class EffectDone(Event, tag="effect.done"):
+    verb: str  # do, undo, change
+    kind: str
+    key: str
+    facts: dict[str, Any] = {}  # noqa: RUF012 - a default that is never changed
+
+
+class EffectFailed(Event, tag="effect.failed"):
+    verb: str
+    kind: str
+    key: str
+    errno: int
+    step: str
+    message: str
+
+
+class EffectLost(Event, tag="effect.lost"):
+    """Observed: the kernel no longer has it."""
+
+    kind: str
+    key: str
+
+
+# --- images and layers: streams image/<name>, layer/<digest> ---------------------------------------
+
+
+class LayerPublished(Event, tag="layer.published"):
+    digest: str
+    size: int
+    entries: int
+    path: str
+
+
+class LayerRemoveRequested(Event, tag="layer.remove_requested"):
+    pass
+
+
+class ImagePublished(Event, tag="image.published"):
+    """`source` identifies the tar it was read from: path, device, inode, size, mtime, ctime (ns)."""
+
+    name: str
+    layers: list[str]
+    source: dict[str, int | str]
+
+
+class ImageRemoved(Event, tag="image.removed"):
+    name: str
+
+
+# --- jobs: stream job/<id> --------------------------------------------------------------------------
+
+
+class JobStarted(Event, tag="job.started"):
+    """`kind`: import, commit, cp, export; `subject`: what it works on, for people and for `history`."""
+
+    id: str
+    kind: str
+    subject: str
+    target: str
+    staging: str
+
+
+class JobFinished(Event, tag="job.finished"):
+    result: str = ""
+
+
+class JobAbandoned(Event, tag="job.abandoned"):
+    reason: str
+
+
+# --- the host: stream host --------------------------------------------------------------------------
+
+
+class HostBooted(Event, tag="host.booted"):
+    boot: str
+    machine: str
+
+
+EVENTS: tuple[type[Event], ...] = (
+    ContainerCreated,
+    ContainerStartRequested,
+    ContainerMonitored,
+    ContainerStopRequested,
+    ContainerKillRequested,
+    ContainerPauseRequested,
+    ContainerUnpauseRequested,
+    ContainerExited,
+    ContainerRestartRequested,
+    ContainerRemoveRequested,
+    ContainerRenamed,
+    ContainerUpdated,
+    ExecStarted,
+    ExecExited,
+    EffectDo,
+    EffectUndo,
+    EffectChange,
+    EffectDone,
+    EffectFailed,
+    EffectLost,
+    LayerPublished,
+    LayerRemoveRequested,
+    ImagePublished,
+    ImageRemoved,
+    JobStarted,
+    JobFinished,
+    JobAbandoned,
+    HostBooted,
+)
+
+SCHEMA = Schema(1, EVENTS)

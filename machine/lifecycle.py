@@ -1,0 +1,85 @@
+"""The legal states of a container, as one `transitions` machine without a model and without callbacks.
+
+This is the truth; `machine.table` is generated from it (`tools/generate-table`), so that commands
+need not import `transitions` (25 ms). A test proves that the two say the same for every pair.
+"""
+
+from __future__ import annotations
+
+from transitions import Machine
+
+STATUSES = (
+    "absent",  # no such container
+    "creating",  # the decision is in the journal, the directory not yet on disk
+    "created",
+    "starting",  # its monitor makes cgroup, init, links; the first instruction has not run
+    "running",
+    "paused",
+    "stopping",  # asked to end; the signal is sent, the deadline runs
+    "exited",
+    "restarting",  # ended, and a restart policy will start it again
+    "failed",  # the last start did not come to its first instruction
+    "removing",
+    "removed",
+)
+
+# Users' verbs; only these are named in messages. The other triggers are facts.
+VERBS = ("start", "stop", "kill", "pause", "unpause", "restart", "rm", "exec", "rename", "update")
+
+LIVE = ["starting", "running", "paused", "stopping"]
+
+_TRANSITIONS = [
+    {"trigger": "create", "source": "absent", "dest": "creating"},
+    {"trigger": "ready", "source": "creating", "dest": "created"},
+    {"trigger": "start", "source": ["created", "exited", "failed", "restarting"], "dest": "starting"},
+    {"trigger": "released", "source": "starting", "dest": "running"},
+    {"trigger": "released", "source": "stopping", "dest": "stopping"},
+    {"trigger": "fail", "source": "creating", "dest": "removing"},
+    {"trigger": "fail", "source": ["starting", "stopping"], "dest": "failed"},
+    {"trigger": "stop", "source": LIVE, "dest": "stopping"},
+    {"trigger": "stop", "source": "restarting", "dest": "exited"},
+    {"trigger": "kill", "source": "running", "dest": "running"},
+    {"trigger": "kill", "source": "paused", "dest": "paused"},
+    {"trigger": "kill", "source": "stopping", "dest": "stopping"},
+    {"trigger": "pause", "source": "running", "dest": "paused"},
+    {"trigger": "unpause", "source": "paused", "dest": "running"},
+    {"trigger": "exec", "source": "running", "dest": "running"},
+    {"trigger": "exit", "source": LIVE, "dest": "exited"},
+    {"trigger": "exit", "source": "removing", "dest": "removing"},
+    {"trigger": "restart", "source": "exited", "dest": "restarting"},
+    {
+        "trigger": "rm",
+        "source": ["creating", "created", "exited", "failed", "restarting"],
+        "dest": "removing",
+    },
+    # `rm -f`: the same from a live one.
+    {"trigger": "rm_force", "source": LIVE, "dest": "removing"},
+    {"trigger": "forget", "source": "removing", "dest": "removed"},
+    *(
+        {"trigger": verb, "source": status, "dest": status}
+        for verb in ("rename", "update")
+        for status in ("created", "running", "paused", "exited", "restarting", "failed")
+    ),
+]
+
+
+def lifecycle() -> Machine:
+    """The machine: `events`, `get_transitions` and diagrams; it has no model to move."""
+    return Machine(
+        model=None,
+        states=list(STATUSES),
+        initial="absent",
+        auto_transitions=False,
+        transitions=_TRANSITIONS,
+    )
+
+
+def table() -> dict[str, dict[str, str]]:
+    """Trigger -> status -> next status, read off the machine."""
+    found: dict[str, dict[str, str]] = {}
+    for name, event in lifecycle().events.items():
+        for source, ways in event.transitions.items():
+            dest = ways[0].dest
+            assert dest is not None  # there are no internal transitions
+            found.setdefault(name, {})[str(source)] = str(dest)
+    return found

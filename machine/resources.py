@@ -1,0 +1,34 @@
+"""The one table of resources: which status holds which, and which of them live on disk."""
+
+from __future__ import annotations
+
+# Held resources by status, in the order they are made; undone in reverse.
+LIVE = ("directory", "cgroup", "init", "root_link", "release")
+HOLDS: dict[str, tuple[str, ...]] = {
+    "creating": ("directory",),
+    "created": ("directory",),
+    "starting": LIVE,
+    "running": LIVE,
+    "paused": (*LIVE, "frozen"),
+    "stopping": LIVE,
+    "exited": ("directory",),
+    "restarting": ("directory",),
+    "failed": ("directory",),
+    "removing": (),
+    "removed": (),
+    # layers
+    "published": ("layer",),
+    # jobs
+    "working": ("staging",),
+    "done": (),
+    "abandoned": (),
+}
+
+# Survive a power cut: the intent must be on disk before the deed. The others die with the kernel.
+DISK = frozenset({"directory", "layer", "staging"})
+
+# What a boot takes with it.
+VOLATILE = frozenset({"cgroup", "init", "root_link", "release", "frozen"})
+
+# Done once, held by nobody.
+ONE_SHOT = frozenset({"signal"})

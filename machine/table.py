@@ -1,0 +1,81 @@
+"""Generated from machine/lifecycle.py by tools/generate-table. Do not edit."""
+
+from __future__ import annotations
+
+STATUSES: tuple[str, ...] = (
+    "absent",
+    "creating",
+    "created",
+    "starting",
+    "running",
+    "paused",
+    "stopping",
+    "exited",
+    "restarting",
+    "failed",
+    "removing",
+    "removed",
+)
+VERBS: tuple[str, ...] = (
+    "start",
+    "stop",
+    "kill",
+    "pause",
+    "unpause",
+    "restart",
+    "rm",
+    "exec",
+    "rename",
+    "update",
+)
+TABLE: dict[str, dict[str, str]] = {
+    "create": {"absent": "creating"},
+    "ready": {"creating": "created"},
+    "start": {"created": "starting", "exited": "starting", "failed": "starting", "restarting": "starting"},
+    "released": {"starting": "running", "stopping": "stopping"},
+    "fail": {"creating": "removing", "starting": "failed", "stopping": "failed"},
+    "stop": {
+        "starting": "stopping",
+        "running": "stopping",
+        "paused": "stopping",
+        "stopping": "stopping",
+        "restarting": "exited",
+    },
+    "kill": {"running": "running", "paused": "paused", "stopping": "stopping"},
+    "pause": {"running": "paused"},
+    "unpause": {"paused": "running"},
+    "exec": {"running": "running"},
+    "exit": {
+        "starting": "exited",
+        "running": "exited",
+        "paused": "exited",
+        "stopping": "exited",
+        "removing": "removing",
+    },
+    "restart": {"exited": "restarting"},
+    "rm": {
+        "creating": "removing",
+        "created": "removing",
+        "exited": "removing",
+        "failed": "removing",
+        "restarting": "removing",
+    },
+    "rm_force": {"starting": "removing", "running": "removing", "paused": "removing", "stopping": "removing"},
+    "forget": {"removing": "removed"},
+    "rename": {
+        "created": "created",
+        "running": "running",
+        "paused": "paused",
+        "exited": "exited",
+        "restarting": "restarting",
+        "failed": "failed",
+    },
+    "update": {
+        "created": "created",
+        "running": "running",
+        "paused": "paused",
+        "exited": "exited",
+        "restarting": "restarting",
+        "failed": "failed",
+    },
+}
