@@ -15,8 +15,9 @@ from machine.errors import (
     NoSuchContainer,
     NoSuchImage,
 )
+from machine.subjects import Container
 from machine.table import TABLE, VERBS
-from machine.world import Container, World
+from machine.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -243,7 +244,9 @@ def publish_image(world: World, layer: ev.LayerPublished | None, image: ev.Image
 
 def remove_image(world: World, name: str, *, force: bool = False) -> Decision:
     """Drop the name, and every layer that nothing else stands on. ImageInUse while containers do."""
-    image = world.images[name]
+    image = world.images.get(name)
+    if image is None or image.status != "published":
+        raise NoSuchImage(name, "a removed one")
     users = [c.name for c in world.containers.values() if c.image == name and c.status != "removed"]
     if users and not force:
         raise ImageInUse(name, users)

@@ -9,7 +9,8 @@ from machine import decide
 from machine.events import EffectChange, EffectDo, EffectDone, EffectFailed, EffectLost, EffectUndo
 from machine.plan import Places, Step, leftover_steps, plan
 from machine.resources import DISK
-from machine.world import Container, Subject, World
+from machine.subjects import Container, Subject
+from machine.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from transitions import Machine
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from transitions.core import TransitionConfigDict
+
 STATUSES = (
     "absent",  # no such container
     "creating",  # the decision is in the journal, the directory not yet on disk
@@ -27,8 +31,9 @@ STATUSES = (
 VERBS = ("start", "stop", "kill", "pause", "unpause", "restart", "rm", "exec", "rename", "update")
 
 LIVE = ["starting", "running", "paused", "stopping"]
+SETTLED = ["created", "running", "paused", "exited", "restarting", "failed"]
 
-_TRANSITIONS = [
+_TRANSITIONS: list[TransitionConfigDict] = [
     {"trigger": "create", "source": "absent", "dest": "creating"},
     {"trigger": "ready", "source": "creating", "dest": "created"},
     {"trigger": "start", "source": ["created", "exited", "failed", "restarting"], "dest": "starting"},
@@ -38,9 +43,7 @@ _TRANSITIONS = [
     {"trigger": "fail", "source": ["starting", "stopping"], "dest": "failed"},
     {"trigger": "stop", "source": LIVE, "dest": "stopping"},
     {"trigger": "stop", "source": "restarting", "dest": "exited"},
-    {"trigger": "kill", "source": "running", "dest": "running"},
-    {"trigger": "kill", "source": "paused", "dest": "paused"},
-    {"trigger": "kill", "source": "stopping", "dest": "stopping"},
+    {"trigger": "kill", "source": ["running", "paused", "stopping"], "dest": "="},
     {"trigger": "pause", "source": "running", "dest": "paused"},
     {"trigger": "unpause", "source": "paused", "dest": "running"},
     {"trigger": "exec", "source": "running", "dest": "running"},
@@ -55,11 +58,8 @@ _TRANSITIONS = [
     # `rm -f`: the same from a live one.
     {"trigger": "rm_force", "source": LIVE, "dest": "removing"},
     {"trigger": "forget", "source": "removing", "dest": "removed"},
-    *(
-        {"trigger": verb, "source": status, "dest": status}
-        for verb in ("rename", "update")
-        for status in ("created", "running", "paused", "exited", "restarting", "failed")
-    ),
+    {"trigger": "rename", "source": SETTLED, "dest": "="},
+    {"trigger": "update", "source": SETTLED, "dest": "="},
 ]
 
 

@@ -7,7 +7,7 @@ specify something otherwise leaves a running container alone.
 from __future__ import annotations
 
 from machine.resources import HOLDS
-from machine.world import Container, Job, Layer, Subject
+from machine.subjects import Container, Job, Layer, Subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,0 +1,124 @@
+"""How each decision about a container changes it."""
+
+from __future__ import annotations
+
+from machine.evolve_effects import EFFECTS, move
+from machine.resources import ONE_SHOT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from machine.subjects import Container
+
+
+LIVE = frozenset({"starting", "running", "paused", "stopping"})
+
+
+def _created(c: Container, e: Any) -> None:
+    if not move(c, "create", e):
+        return
+    c.name, c.image, c.layers, c.command = e.name, e.image, e.layers, e.command
+    c.process, c.env_keys, c.settings = e.process, e.env_keys, dict(e.settings)
+    c.created = e.ts
+
+
+def _start(c: Container, e: Any) -> None:
+    if move(c, "start", e):
+        c.exit = c.error = None
+        c.signals = []
+        c.stop_deadline = 0
+        c.stopped_by_user = False
+        c.started, c.started_up, c.finished = e.ts, e.up, 0
+
+
+def _monitored(c: Container, e: Any) -> None:
+    c.monitor = {"pid": e.pid, "start": e.start, "boot": e.boot}
+
+
+def _stop(c: Container, e: Any) -> None:
+    was = c.status
+    if not move(c, "stop", e):
+        return
+    c.stopped_by_user = True
+    if was != "restarting":
+        c.signals.append([e.n, e.signal])
+        c.stop_deadline = e.up + e.timeout if e.timeout >= 0 else 0
+
+
+def _kill(c: Container, e: Any) -> None:
+    if move(c, "kill", e):
+        c.signals.append([e.n, e.signal])
+        c.stop_deadline = 0 if e.signal == 9 else c.stop_deadline  # noqa: PLR2004 - SIGKILL
+
+
+def _pause(c: Container, e: Any) -> None:
+    move(c, "pause", e)
+
+
+def _unpause(c: Container, e: Any) -> None:
+    move(c, "unpause", e)
+
+
+def _exited(c: Container, e: Any) -> None:
+    if not move(c, "exit", e):
+        return
+    c.exit = {"code": e.code, "signal": e.signal, "reason": e.reason, "ts": e.ts}
+    c.finished = e.ts
+    c.stop_deadline = 0
+    c.execs = {}
+    _no_signals(c)
+
+
+def _restart(c: Container, e: Any) -> None:
+    if move(c, "restart", e):
+        c.restarts += 1
+
+
+def _remove(c: Container, e: Any) -> None:
+    if move(c, "rm_force" if c.status in LIVE else "rm", e):
+        _no_signals(c)
+
+
+def _no_signals(c: Container) -> None:
+    c.signals = []
+    if c.pending is not None and c.pending[1] in ONE_SHOT:
+        c.pending = None
+
+
+def _renamed(c: Container, e: Any) -> None:
+    c.name = e.name
+
+
+def _updated(c: Container, e: Any) -> None:
+    c.settings.update(e.settings)
+    if "limits" in e.settings and c.holding("cgroup") is not None and "cgroup" not in c.changed:
+        c.changed.append("cgroup")
+
+
+def _exec_started(c: Container, e: Any) -> None:
+    c.execs[e.exec] = e.command
+
+
+def _exec_exited(c: Container, e: Any) -> None:
+    c.execs.pop(e.exec, None)
+
+
+CONTAINER: dict[str, Callable[[Any, Any], None]] = {
+    **EFFECTS,
+    "container.created": _created,
+    "container.start_requested": _start,
+    "container.monitored": _monitored,
+    "container.stop_requested": _stop,
+    "container.kill_requested": _kill,
+    "container.pause_requested": _pause,
+    "container.unpause_requested": _unpause,
+    "container.exited": _exited,
+    "container.restart_requested": _restart,
+    "container.remove_requested": _remove,
+    "container.renamed": _renamed,
+    "container.updated": _updated,
+    "exec.started": _exec_started,
+    "exec.exited": _exec_exited,
+}

@@ -1,0 +1,124 @@
+"""How intents, outcomes and losses change what a subject holds. The same for every kind of subject."""
+
+from __future__ import annotations
+
+from machine.resources import ONE_SHOT
+from machine.subjects import Container, Held, Subject
+from machine.table import TABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+def move(c: Subject, trigger: str, event: Any) -> bool:
+    """Take the table's step; False and an anomaly where there is none."""
+    status = TABLE.get(trigger, {}).get(c.status)
+    if status is None:
+        c.anomalies.append(event.n)
+        return False
+    c.status = status
+    return True
+
+
+def _do(c: Subject, e: Any) -> None:
+    c.pending = ["do", e.kind, e.key]
+    if e.kind in ONE_SHOT:
+        return
+    row = _row(c.held, e.kind, e.key)
+    if row is None:
+        c.held.append(Held(e.n, e.kind, e.key, e.spec))
+    else:
+        row.spec = e.spec
+
+
+def _undo(c: Subject, e: Any) -> None:
+    if _row(c.held, e.kind, e.key) is None and _row(c.leftovers, e.kind, e.key) is None:
+        c.anomalies.append(e.n)
+        return
+    c.pending = ["undo", e.kind, e.key]
+
+
+def _change(c: Subject, e: Any) -> None:
+    row = _row(c.held, e.kind, e.key)
+    if row is None:
+        c.anomalies.append(e.n)
+        return
+    row.spec = e.spec
+    c.pending = ["change", e.kind, e.key]
+    if isinstance(c, Container) and e.kind in c.changed:
+        c.changed.remove(e.kind)
+
+
+def _done(c: Subject, e: Any) -> None:
+    c.pending = None
+    if e.verb == "undo":
+        _drop(c, e.kind, e.key)
+        return
+    if e.kind in ONE_SHOT:
+        _consume(c, e.key)
+        return
+    row = _row(c.held, e.kind, e.key)
+    if row is None:
+        c.anomalies.append(e.n)
+        return
+    row.done = True
+    row.facts = e.facts if e.verb == "do" else {**row.facts, **e.facts}
+    if e.verb == "do" and e.kind == "directory" and c.status == "creating":
+        move(c, "ready", e)
+    elif e.verb == "do" and e.kind == "release" and c.status in ("starting", "stopping"):
+        move(c, "released", e)
+
+
+def _failed(c: Subject, e: Any) -> None:
+    c.pending = None
+    if e.kind in ONE_SHOT:
+        _consume(c, e.key)
+    elif e.verb == "undo":
+        row = _row(c.held, e.kind, e.key)
+        if row is not None:
+            c.held.remove(row)
+            c.leftovers.append(row)
+    elif e.verb == "do" and isinstance(c, Container):
+        _do_failed(c, e)
+
+
+def _do_failed(c: Container, e: Any) -> None:
+    c.error = {"kind": e.kind, "errno": e.errno, "step": e.step, "message": e.message}
+    if e.kind == "frozen":  # it could not be paused: it runs on
+        move(c, "unpause", e)
+    elif c.status in TABLE["fail"]:
+        move(c, "fail", e)
+
+
+def _lost(c: Subject, e: Any) -> None:
+    c.pending = None if c.pending is not None and c.pending[1:] == [e.kind, e.key] else c.pending
+    _drop(c, e.kind, e.key)
+
+
+def _row(rows: list[Held], kind: str, key: str) -> Held | None:
+    for row in rows:
+        if row.kind == kind and row.key == key:
+            return row
+    return None
+
+
+def _drop(c: Subject, kind: str, key: str) -> None:
+    c.held = [row for row in c.held if (row.kind, row.key) != (kind, key)]
+    c.leftovers = [row for row in c.leftovers if (row.kind, row.key) != (kind, key)]
+
+
+def _consume(c: Subject, key: str) -> None:
+    if isinstance(c, Container):
+        c.signals = [pair for pair in c.signals if str(pair[0]) != key]
+
+
+EFFECTS: dict[str, Callable[[Any, Any], None]] = {
+    "effect.do": _do,
+    "effect.undo": _undo,
+    "effect.change": _change,
+    "effect.done": _done,
+    "effect.failed": _failed,
+    "effect.lost": _lost,
+}

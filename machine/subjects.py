@@ -1,0 +1,183 @@
+"""What the journal tells of: containers, layers, images, jobs and the host, as mutable slots.
+
+Plain classes with `__slots__`: a replay of a million events folds into them in place, and the monitor
+gets its container's slot as JSON (`dump`, `load`).
+"""
+
+from __future__ import annotations
+
+from machine.settings import setting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+
+class Slots:
+    """An object whose `__slots__` are its whole state, all of it JSON."""
+
+    __slots__ = ()
+
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON values; the inverse of `load`."""
+        return {name: _dumped(getattr(self, name)) for name in _slots(type(self))}
+
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> Self:
+        """The object that `dump` described."""
+        self = cls.__new__(cls)
+        for name in _slots(cls):
+            setattr(self, name, _loaded(name, state[name]))
+        return self
+
+
+class Held(Slots):
+    """A resource that may exist: held from its intent on, done or not."""
+
+    __slots__ = ("done", "facts", "key", "kind", "n", "spec")
+
+    def __init__(self, n: int, kind: str, key: str, spec: dict[str, Any]) -> None:
+        self.n, self.kind, self.key, self.spec = n, kind, key, spec
+        self.facts: dict[str, Any] = {}
+        self.done = False
+
+
+class Subject(Slots):
+    """What has a stream and may hold resources."""
+
+    __slots__ = ("anomalies", "held", "leftovers", "pending", "status", "stream", "version")
+
+    def __init__(self, stream: str, status: str) -> None:
+        self.stream = stream
+        self.status = status
+        self.version = 0
+        self.held: list[Held] = []
+        self.leftovers: list[Held] = []
+        self.pending: list[str] | None = None  # [verb, kind, key]: an intent without an outcome
+        self.anomalies: list[int] = []  # numbers of recorded events that the table forbids
+
+    def holding(self, kind: str) -> Held | None:
+        """The resource of that kind it holds."""
+        for row in self.held:
+            if row.kind == kind:
+                return row
+        return None
+
+
+class Container(Subject):
+    """One container. `exit` is {code, signal, reason, ts} of its last run, `error` why a start failed."""
+
+    __slots__ = (
+        "changed",
+        "command",
+        "created",
+        "env_keys",
+        "error",
+        "execs",
+        "exit",
+        "finished",
+        "id",
+        "image",
+        "layers",
+        "monitor",
+        "name",
+        "process",
+        "restarts",
+        "settings",
+        "signals",
+        "started",
+        "started_up",
+        "stop_deadline",
+        "stopped_by_user",
+    )
+
+    def __init__(self, container_id: str) -> None:
+        super().__init__(f"container/{container_id}", "absent")
+        self.id = container_id
+        self.name = ""
+        self.image = ""
+        self.layers: list[str] = []
+        self.command: list[str] = []
+        self.process = ""
+        self.env_keys: list[str] = []
+        self.settings: dict[str, Any] = {}
+        self.created = self.started = self.finished = 0  # wall clock, ns
+        self.started_up = 0  # CLOCK_BOOTTIME, ns
+        self.changed: list[str] = []  # kinds whose specification a decision altered
+        self.signals: list[list[int]] = []  # [number of the request, signal], oldest first
+        self.stop_deadline = 0  # CLOCK_BOOTTIME ns when SIGKILL follows; 0: none
+        self.stopped_by_user = False
+        self.exit: dict[str, Any] | None = None
+        self.error: dict[str, Any] | None = None
+        self.monitor: dict[str, Any] | None = None
+        self.execs: dict[str, list[str]] = {}
+        self.restarts = 0
+
+    def setting(self, key: str) -> Any:
+        """The value of a setting, or its default."""
+        return setting(self.settings, key)
+
+    @property
+    def process_identity(self) -> dict[str, Any] | None:
+        """{pid, start, boot} of its first process while it is held."""
+        init = self.holding("init")
+        return init.facts if init is not None and init.facts.get("pid") else None
+
+
+class Layer(Subject):
+    """An extracted image layer. A removed one stays as a mark: the same bytes may come again."""
+
+    __slots__ = ("digest", "entries", "path", "size")
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"layer/{digest}", "absent")
+        self.digest, self.size, self.entries, self.path = digest, 0, 0, ""
+
+
+class Job(Subject):
+    """Work that is not a container's life: import, commit, cp; its half-made things lie in `staging`."""
+
+    __slots__ = ("about", "id", "kind", "staging", "target")
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job/{job_id}", "absent")
+        self.id, self.kind, self.about, self.target, self.staging = job_id, "", "", "", ""
+
+
+class Image(Slots):
+    """A name for layers. A removed one stays as a mark, since its stream may go on under the same name."""
+
+    __slots__ = ("created", "layers", "name", "source", "status", "version")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.status = "absent"
+        self.version = 0
+        self.layers: list[str] = []
+        self.source: dict[str, Any] = {}
+        self.created = 0
+
+
+class Host(Slots):
+    """The machine as last seen: its boot id tells a reboot, its machine id another machine."""
+
+    __slots__ = ("boot", "boots", "machine", "version")
+
+    def __init__(self) -> None:
+        self.boot = self.machine = ""
+        self.boots = 0
+        self.version = 0
+
+
+def _slots(cls: type) -> list[str]:
+    return [name for base in reversed(cls.__mro__) for name in base.__dict__.get("__slots__", ())]
+
+
+def _dumped(value: Any) -> Any:
+    if isinstance(value, list) and value and isinstance(value[0], Held):
+        return [row.dump() for row in value]
+    return value
+
+
+def _loaded(name: str, value: Any) -> Any:
+    return [Held.load(row) for row in value] if name in ("held", "leftovers") else value
