@@ -31,6 +31,8 @@ def evolve(world: State, event: Any) -> None:
         _image(world, key, event)
     elif kind == "host":
         _host(world, event)
+    elif kind == "journal":
+        world.journal = event.v
 
 
 def _container(world: State, key: str, event: Any) -> None:

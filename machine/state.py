@@ -25,6 +25,7 @@ class State:
         self.jobs: dict[str, Job] = {}
         self.names: dict[str, str] = {}
         self.host = Host()
+        self.journal = 0  # version of the journal's own stream
 
     def subject(self, stream: str) -> Subject | None:
         """The subject of a stream, where it still has one."""
@@ -49,6 +50,7 @@ class State:
             "images": [image.dump() for image in self.images.values()],
             "jobs": [job.dump() for job in self.jobs.values()],
             "host": self.host.dump(),
+            "journal": self.journal,
         }
 
     @classmethod
@@ -64,6 +66,7 @@ class State:
         world.jobs = {job.id: job for job in map(Job.load, state.get("jobs", ()))}
         if "host" in state:
             world.host = Host.load(state["host"])
+        world.journal = state.get("journal", 0)
         return world
 
     def version(self, stream: str) -> int:
@@ -74,5 +77,7 @@ class State:
             return image.version if image is not None else 0
         if kind == "host":
             return self.host.version
+        if kind == "journal":
+            return self.journal
         subject = self.subject(stream)
         return subject.version if subject is not None else 0
