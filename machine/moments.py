@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from machine.errors import InvalidValue
-from machine.quantities import LARGEST, duration, fixed, is_digits
+from machine.quantities import LARGEST, duration, fixed, is_digits, scaled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
+HOURS, MINUTES = 24, 60
 _SECOND = 1_000_000_000
 _EXPECTED = "expected RFC 3339 (2006-01-02T15:04:05Z), a date, unix seconds, or a time ago such as 10m"
 
@@ -21,8 +22,8 @@ def timestamp(text: str, now: int, what: str = "time", zone: tzinfo | None = Non
     """
     number = fixed(text)
     if number is not None:
-        return _in_range(number[0] * _SECOND // 10 ** number[1], text, what)
-    if len(text) >= 10 and text[4] == text[7] == "-":
+        return _in_range(scaled(number, _SECOND), text, what)
+    if text[4:5] == text[7:8] == "-":
         return _calendar(text, what, zone)
     try:
         return _in_range(now - duration(text, what), text, what)
@@ -78,11 +79,16 @@ def _clock(text: str, *, mark: str) -> tuple[tuple[int, int, int] | None, int]:
     body, dot, fraction = text[1:].partition(".")
     parts = body.split(":")
     numbers = _numbers(parts, (2,) * len(parts))
-    complete = numbers is not None and (len(parts) == 3 or (len(parts) == 2 and not dot))
-    if mark not in ("T", "t", " ") or not complete or (dot and not is_digits(fraction)):
+    with_seconds = len(parts) == len(("hh", "mm", "ss"))
+    if numbers is None or mark not in ("T", "t", " ") or (dot and not (with_seconds and is_digits(fraction))):
         return None, 0
-    hour, minute, second, *_ = [*(numbers or ()), 0]
-    return (hour, minute, second), int(fraction[:9].ljust(9, "0"))
+    match numbers:
+        case [hour, minute, second]:
+            return (hour, minute, second), int(fraction[:9].ljust(9, "0"))
+        case [hour, minute]:
+            return (hour, minute, 0), 0
+        case _:
+            return None, 0
 
 
 def _offset(text: str) -> int | None:
@@ -90,9 +96,9 @@ def _offset(text: str) -> int | None:
     if text in ("", "Z"):
         return 0
     parts = _numbers(text[1:].split(":"), (2, 2))
-    if parts is None or parts[0] > 23 or parts[1] > 59:
+    if parts is None or parts[0] >= HOURS or parts[1] >= MINUTES:
         return None
-    seconds = parts[0] * 3600 + parts[1] * 60
+    seconds = (parts[0] * MINUTES + parts[1]) * 60
     return -seconds if text[0] == "-" else seconds
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 MAX_NAME = 128
 MAX_HOSTNAME = 64  # HOST_NAME_MAX, sethostname(2)
+MAX_DNS_LABEL = 63  # RFC 1123
+MAX_ACCOUNT = 256  # LOGIN_NAME_MAX
+MAX_MODE = 0o7777
 MAX_ID = 2**32 - 2  # (uid_t) -1 means "leave it" to the kernel
 MAX_PATH = 4095  # PATH_MAX less its NUL
 
@@ -25,9 +28,8 @@ _ACCOUNT = _NAME | set("@$")
 
 # Asked of SELinux, or of a virtual machine's file sharing: neither is here, so there is nothing to do.
 _VOLUME_NOOPS = frozenset({"z", "Z", "cached", "delegated", "consistent", "private", "rprivate"})
-_TMPFS_FLAGS = frozenset(
-    "ro rw exec noexec suid nosuid dev nodev atime noatime diratime nodiratime relatime sync async".split()
-)
+_SWITCHES = "ro rw exec noexec suid nosuid dev nodev atime noatime diratime nodiratime relatime sync async"
+_TMPFS_FLAGS = frozenset(_SWITCHES.split())
 _RESTARTS = ("no", "always", "unless-stopped", "on-failure")
 _UNCONFINED = {"seccomp": "unconfined", "apparmor": "unconfined", "label": "disable"}
 
@@ -53,7 +55,7 @@ def name(text: str, what: str = "name") -> str:
 def hostname(text: str, what: str = "hostname") -> str:
     """A host's name as RFC 1123 has it, of at most 64 characters."""
     for part in text.split("."):
-        fits = 0 < len(part) <= 63 and part[0] != "-" and part[-1] != "-"
+        fits = 0 < len(part) <= MAX_DNS_LABEL and part[0] != "-" and part[-1] != "-"
         if not fits or not (_ALNUM | {"-"}).issuperset(part):
             raise InvalidValue(what, text, "expected letters, digits and - in parts joined by dots")
     if len(text) > MAX_HOSTNAME:
@@ -97,14 +99,14 @@ def volume(text: str, what: str = "volume") -> dict[str, Any]:
     chosen = set(options.split(",")) if options else set()
     unknown = chosen - {"ro", "rw"} - _VOLUME_NOOPS
     if unknown:
-        raise InvalidValue(what, text, f"unknown option {min(unknown)} [ro and rw are known]")
+        raise InvalidValue(what, text, f"unknown option {min(unknown)!r} [ro and rw are known]")
     if chosen >= {"ro", "rw"}:
         raise InvalidValue(what, text, "both ro and rw")
     return {"source": source, "target": _mount_target(target, what, text), "ro": "ro" in chosen}
 
 
 def tmpfs(text: str, what: str = "tmpfs") -> dict[str, str]:
-    """PATH[:OPTIONS] as {"target", "options"}; options of tmpfs(5), each checked."""
+    """PATH[:OPTIONS] as {"target", "options"}, each option one that tmpfs of this kernel knows."""
     path, _, options = plain(text, what).partition(":")
     for option in options.split(",") if options else ():
         key, _, value = option.partition("=")
@@ -120,7 +122,7 @@ def tmpfs(text: str, what: str = "tmpfs") -> dict[str, str]:
 
 
 def _mode(value: str, text: str, what: str) -> None:
-    if len(value) > 4 or not frozenset("01234567").issuperset(value):
+    if not frozenset("01234567").issuperset(value) or int(value, 8) > MAX_MODE:
         raise InvalidValue(what, text, "mode is an octal number such as 1777")
 
 
@@ -185,7 +187,9 @@ def group(text: str, what: str = "group") -> str:
     """A group's (or user's) name or number as typed."""
     if is_digits(text):
         whole(text, what, least=0, most=MAX_ID)
-    elif not text or text[0] not in _ALNUM | {"_"} or not _ACCOUNT.issuperset(text) or len(text) > 256:
+    elif (
+        not text or text[0] not in _ALNUM | {"_"} or not _ACCOUNT.issuperset(text) or len(text) > MAX_ACCOUNT
+    ):
         raise InvalidValue(what, text, "expected a name or a number, and :GROUP after a user if wanted")
     return text
 
@@ -212,7 +216,7 @@ def security_opt(text: str, what: str = "security option") -> tuple[str, bool]:
 
 
 def network(text: str, what: str = "network") -> str:
-    """none (only `lo`) or host (the host's own)."""
+    """A network model: none (only `lo`) or host (the host's own)."""
     if text not in ("none", "host"):
         raise InvalidValue(what, text, "no such network [none and host exist]")
     return text

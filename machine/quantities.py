@@ -17,6 +17,7 @@ CPU_PERIOD = 100_000  # us, the kernel's own default
 MIN_CPU_QUOTA = 1_000  # us, below which the scheduler refuses (Documentation/scheduler/sched-bwc)
 MAX_PIDS = 4 << 20  # PID_MAX_LIMIT: a larger pids.max is EINVAL
 MAX_CPU = 8191  # NR_CPUS at its largest
+MAX_DIGITS = 19  # of 2**63; int itself refuses beyond 4300
 
 _POWERS = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 _BINARY = {"": 0, "b": 0} | {
@@ -27,7 +28,7 @@ _UNITS = {
     "ns": 1,
     "us": 1_000,
     "µs": 1_000,
-    "μs": 1_000,  # the Greek letter; the one above is the micro sign  # noqa: RUF001
+    "μs": 1_000,  # the Greek letter; the one above is the micro sign
     "ms": 1_000_000,
     "s": _SECOND,
     "m": 60 * _SECOND,
@@ -40,9 +41,15 @@ def fixed(text: str) -> tuple[int, int] | None:
     """A decimal number as (digits, places): "1.50" is (150, 2). None where it is no such number."""
     whole, dot, fraction = text.partition(".")
     digits = whole + fraction
-    if not is_digits(digits) or len(digits) > 19 or (dot and not fraction):
+    if not is_digits(digits) or len(digits) > MAX_DIGITS or (dot and not fraction):
         return None
     return int(digits), len(fraction)
+
+
+def scaled(number: tuple[int, int], factor: int) -> int:
+    """That decimal number times `factor`, the rest cut off."""
+    digits, places = number
+    return digits * factor // int(10**places)
 
 
 def is_digits(text: str) -> bool:
@@ -54,11 +61,13 @@ def size(text: str, what: str = "size") -> int:
     """Bytes, above 0: a number and b, k, m, g, t or p in powers of 1024 (`kb` and `KiB` alike)."""
     why = "expected a number of bytes, or one with k, m, g (such as 512k, 100m, 1.5g)"
     unit = text.lstrip("0123456789.")
-    number, power = fixed(text[: len(text) - len(unit)]), _BINARY.get(unit.lower())
+    number, power = (
+        fixed(text[: len(text) - len(unit)]),
+        _BINARY.get(unit.lower() if unit.isascii() else unit),
+    )
     if number is None or power is None:
         raise InvalidValue(what, text, why)
-    digits, places = number
-    amount = (digits << power) // 10**places
+    amount = scaled(number, 1 << power)
     if not 0 < amount <= LARGEST:
         raise InvalidValue(what, text, "out of range" if amount else "must be more than 0")
     return amount
@@ -91,8 +100,7 @@ def _quota(text: str, what: str, *, hundredths: int) -> tuple[int, int]:
     number = fixed(text)
     if number is None:
         raise InvalidValue(what, text, "expected a number such as 1.5")
-    digits, places = number
-    quota = digits * CPU_PERIOD // (10**places * hundredths)
+    quota = scaled(number, CPU_PERIOD) // hundredths
     if not MIN_CPU_QUOTA <= quota <= CPU_PERIOD * (MAX_CPU + 1):
         raise InvalidValue(what, text, "out of range (at least 0.01 of a cpu)")
     return quota, CPU_PERIOD
@@ -101,7 +109,7 @@ def _quota(text: str, what: str, *, hundredths: int) -> tuple[int, int]:
 def whole(text: str, what: str, *, least: int, most: int) -> int:
     """A whole number within bounds, both included; a minus is understood."""
     digits = text.removeprefix("-")
-    if is_digits(digits) and len(digits) <= 19 and least <= int(text) <= most:
+    if is_digits(digits) and len(digits) <= MAX_DIGITS and least <= int(text) <= most:
         return int(text)
     raise InvalidValue(what, text, f"expected a whole number from {least} to {most}")
 
@@ -122,10 +130,10 @@ def cpuset(text: str, what: str = "cpu list") -> str:
     for part in text.split(","):
         first, dash, last = part.partition("-")
         ends = [first, last] if dash else [first, first]
-        if not all(is_digits(end) and len(end) <= 4 and int(end) <= MAX_CPU for end in ends):
-            raise InvalidValue(what, text, f"expected numbers up to {MAX_CPU} and ranges such as 0-2,4")
-        if int(ends[0]) > int(ends[1]):
-            raise InvalidValue(what, text, f"the range {part} runs backwards")
+        if not all(is_digits(end) and len(end) <= len(str(MAX_CPU)) for end in ends):
+            raise InvalidValue(what, text, "expected numbers and ranges such as 0-2,4")
+        if not int(ends[0]) <= int(ends[1]) <= MAX_CPU:
+            raise InvalidValue(what, text, f"{part!r} runs backwards or beyond {MAX_CPU}")
         numbers.update(range(int(ends[0]), int(ends[1]) + 1))
     return _as_ranges(sorted(numbers))
 
@@ -142,7 +150,7 @@ def _as_ranges(numbers: list[int]) -> str:
 
 def duration(text: str, what: str = "duration") -> int:
     """Nanoseconds, 0 or more: a bare number is seconds; else Go's form, such as 1m30s, 1.5h, 250ms."""
-    if is_digits(text) and len(text) <= 19:
+    if is_digits(text) and len(text) <= MAX_DIGITS:
         return _bounded(int(text) * _SECOND, text, what)
     total, rest = 0, text
     while rest:
@@ -150,7 +158,7 @@ def duration(text: str, what: str = "duration") -> int:
         amount = fixed(number)
         if amount is None or unit not in _UNITS:
             break
-        total += amount[0] * _UNITS[unit] // 10 ** amount[1]
+        total += scaled(amount, _UNITS[unit])
     else:
         if text:
             return _bounded(total, text, what)
@@ -160,7 +168,7 @@ def duration(text: str, what: str = "duration") -> int:
 def _term(text: str) -> tuple[str, str, str]:
     """The first number, its unit, and what follows."""
     after = text.lstrip("0123456789.")
-    rest = after.lstrip("nuµμmshd")  # noqa: RUF001 - both of Unicode's micros, as in _UNITS
+    rest = after.lstrip("nuµμmshd")
     return text[: len(text) - len(after)], after[: len(after) - len(rest)], rest
 
 
