@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from machine.evolve_effects import EFFECTS, move
-from machine.resources import ONE_SHOT
+from machine.resources import HOLDS, ONE_SHOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,12 @@ def _created(c: Container, e: Any) -> None:
 
 
 def _start(c: Container, e: Any) -> None:
+    before = HOLDS.get(c.status, ())
     if move(c, "start", e):
+        # The last run's exit is recorded, its undoing may not be: nothing of it may pass for this run's.
+        for row in c.held:
+            row.stale = row.kind not in before
+        c.changed = []
         c.exit = c.error = None
         c.signals = []
         c.stop_deadline = 0

@@ -55,12 +55,12 @@ def plan(subject: Subject, places: Places) -> Step | None:
     """
     if subject.pending is not None and (again := _again(subject)) is not None:
         return again
-    wanted = _wanted(subject)
+    calls_for = wanted(subject)
     for row in reversed(subject.held):
-        if (row.kind, row.key) not in wanted:
+        if row.stale or (row.kind, row.key) not in calls_for:
             return Step("undo", row.kind, row.key, row.spec, facts=row.facts)
     held = {(row.kind, row.key) for row in subject.held}
-    for kind, key in wanted:
+    for kind, key in calls_for:
         if (kind, key) not in held:
             return Step("do", kind, key, MAKERS[kind](subject, places))
     return _altered(subject, places) if isinstance(subject, Container) else None
@@ -82,7 +82,8 @@ def _again(subject: Subject) -> Step | None:
     return None
 
 
-def _wanted(subject: Subject) -> list[tuple[str, str]]:
+def wanted(subject: Subject) -> list[tuple[str, str]]:
+    """(kind, key) of all that its status calls for, in the order in which it is made."""
     return [(kind, _key(subject, kind)) for kind in HOLDS.get(subject.status, ())]
 
 

@@ -32,14 +32,17 @@ class Slots:
 
 
 class Held(Slots):
-    """A resource that may exist: held from its intent on, done or not."""
+    """A resource that may exist: held from its intent on, done or not.
 
-    __slots__ = ("done", "facts", "key", "kind", "n", "spec")
+    `stale`: of an earlier run, which a new start found not yet undone; it is undone first, then made anew.
+    """
+
+    __slots__ = ("done", "facts", "key", "kind", "n", "spec", "stale")
 
     def __init__(self, n: int, kind: str, key: str, spec: dict[str, Any]) -> None:
         self.n, self.kind, self.key, self.spec = n, kind, key, spec
         self.facts: dict[str, Any] = {}
-        self.done = False
+        self.done = self.stale = False
 
 
 class Subject(Slots):
@@ -57,9 +60,9 @@ class Subject(Slots):
         self.anomalies: list[int] = []  # numbers of recorded events that the table forbids
 
     def holding(self, kind: str) -> Held | None:
-        """The resource of that kind it holds."""
+        """The resource of that kind that its present run holds."""
         for row in self.held:
-            if row.kind == kind:
+            if row.kind == kind and not row.stale:
                 return row
         return None
 
