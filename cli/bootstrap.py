@@ -1,0 +1,81 @@
+"""Join the parts: the only module that knows the journal, the machine and the effects together. LEAN."""
+
+from __future__ import annotations
+
+import os
+
+from effects.handler import Effects
+from effects.linux import LinuxHost
+from effects.registry import HANDLERS
+from eventstore.journal import Journal
+from machine.engine import Actor, Engine
+from machine.events import SCHEMA
+from machine.plan import Places
+from machine.world import World
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eventstore.cursor import Cursor
+    from eventstore.event import Event
+
+DEFAULT_ROOT = "/var/lib/mydocker"
+DEFAULT_RUN = "/run/mydocker"
+UNSET_LOGIN = 4294967295  # /proc/self/loginuid of a process that nobody logged in for
+
+
+def open_journal(
+    root: str,
+    run: str,
+    *,
+    cursor: Cursor | None = None,
+    decode: Callable[[bytes], list[Event]] | None = None,
+    read_only: bool = False,
+) -> Journal:
+    """The root's journal; made where it is missing and writing is meant. Raises JournalError."""
+    where = f"{root}/journal"
+    if read_only:
+        return Journal.open(where, SCHEMA, run_dir=run, cursor=cursor, decode=decode, read_only=True)
+    return Journal.open_or_create(where, SCHEMA, run_dir=run, cursor=cursor, decode=decode)
+
+
+def places(root: str, run: str, journal: Journal) -> Places:
+    """Where things of this root lie."""
+    return Places(root, run, journal.root_id)
+
+
+def engine(
+    journal: Journal, world: World, where: Places, actor: Actor, *, secrets: dict[str, bytes] | None = None
+) -> Engine:
+    """The engine on the real kernel. `secrets`: contents of process files, handed to their maker, never journalled."""
+    host = LinuxHost()
+    host.secrets.update(secrets or {})
+    return Engine(journal, world, Effects(HANDLERS, host), where, actor)
+
+
+def actor(command: str, *, op: str = "") -> Actor:
+    """Who runs this process, and as what; `command` must carry no secret."""
+    by: dict[str, int | str] = {"uid": os.getuid(), "login": _login(), "pid": os.getpid(), "cmd": command}
+    return Actor(by, op or os.urandom(8).hex())
+
+
+def _login() -> int:
+    """The uid that logged in (proc(5), loginuid), through su and sudo; -1 where nobody did."""
+    try:
+        with open("/proc/self/loginuid", "rb") as file:
+            login = int(file.read())
+    except FileNotFoundError:  # a kernel without CONFIG_AUDIT
+        return -1
+    return -1 if login == UNSET_LOGIN else login
+
+
+def machine_id() -> str:
+    """The host's own id (machine-id(5)); empty where it has none."""
+    try:
+        with open("/etc/machine-id", encoding="ascii") as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return ""
+
+

@@ -1,0 +1,105 @@
+"""From the name a user types to layers on disk: an image, ROOT/NAME.tar, a path, or the embedded default."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cli.jobs import Work
+from cli.progress import Progress
+from cli.session import Session
+from effects import layers
+from machine import decide
+from machine.errors import NoSuchImage
+from machine.events import ImagePublished, LayerPublished
+from machine.parse import image_name
+from machine.subjects import Image
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+DEFAULT_IMAGE = "busybox"
+
+
+def resolve(session: Session, reference: str) -> Image:
+    """The image, extracted. Imports ROOT/NAME.tar, or the tar at a path, where it is new or has changed.
+
+    Raises NoSuchImage, InvalidValue, OSError for a broken archive.
+    """
+    if "/" in reference:
+        return _from_tar(session, os.path.abspath(reference), os.path.basename(reference).removesuffix(".tar"))
+    tar = f"{session.root}/{reference}.tar"
+    if os.path.lexists(tar):
+        return _from_tar(session, tar, reference)
+    image = session.world.images.get(reference)
+    if image is not None and image.status == "published" and image.layers:
+        return image
+    if reference == DEFAULT_IMAGE:
+        return _embedded(session)
+    raise NoSuchImage(reference, tar)
+
+
+def config(session: Session, image: Image) -> dict[str, Any]:
+    """What the image's uppermost layer says of how to run it."""
+    return layers.config(f"{session.root}/layers/{image.layers[0]}")
+
+
+def import_stream(session: Session, fd: int, name: str, source: dict[str, int | str], *, total: int = 0) -> Image:
+    """Extract a tar stream into a layer and publish it under `name`. Whole or not at all."""
+    image_name(name)
+    from effects import archive
+
+    with Work(session, "import", str(source.get("path", "-")), name) as work:
+        os.mkdir(f"{work.staging}/fs", 0o755)
+        with Progress(f"importing {name}", total) as progress:
+            unpacked = archive.unpack(fd, f"{work.staging}/fs", progress=progress.update)
+        lock = session.locks.wait(unpacked.digest, 60)
+        try:
+            path = layers.publish(work.staging, f"{session.root}/layers", unpacked.digest, unpacked.config)
+            layer = LayerPublished(
+                digest=unpacked.digest, size=unpacked.size, entries=unpacked.entries, path=path
+            )
+            image = ImagePublished(name=name, layers=[unpacked.digest], source=source)
+            work.finish(unpacked.digest, decide.publish_image(session.world, layer, image))
+        finally:
+            os.close(lock)
+    return session.world.images[name]
+
+
+def _from_tar(session: Session, path: str, name: str) -> Image:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise NoSuchImage(name, path) from None
+    try:
+        stat = os.fstat(fd)
+        source = layers.source_of(path, stat)
+        image = session.world.images.get(name)
+        if image is not None and image.status == "published" and image.layers and image.source == source:
+            return image
+        session.engine()
+        return import_stream(session, fd, name, source, total=stat.st_size)
+    finally:
+        os.close(fd)
+
+
+def _embedded(session: Session) -> Image:
+    """The default image, made from the host's static busybox."""
+    from effects import busybox
+
+    program = busybox.find()
+    print(f"mydocker: no image {DEFAULT_IMAGE} yet: making it from {program}", file=sys.stderr)  # noqa: T201 - said so
+    session.engine()
+    with Work(session, "build", program, DEFAULT_IMAGE) as work:
+        tar = f"{work.staging}/{DEFAULT_IMAGE}.tar"
+        fd = os.open(tar, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            busybox.build(fd, program)
+            os.fsync(fd)
+            os.rename(tar, f"{session.root}/{DEFAULT_IMAGE}.tar")
+            layers.sync_directory(session.root)
+        finally:
+            os.close(fd)
+        work.finish(f"{session.root}/{DEFAULT_IMAGE}.tar")
+    return _from_tar(session, f"{session.root}/{DEFAULT_IMAGE}.tar", DEFAULT_IMAGE)

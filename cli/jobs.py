@@ -1,0 +1,59 @@
+"""Work with half-made things: a job in the journal, and a staging directory that never outlives it."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+
+from cli.session import Session
+from machine import decide
+from machine.decide import Decision
+from machine.errors import EffectFailure
+from machine.events import JobStarted
+from machine.subjects import Job
+
+
+class Work:
+    """`with Work(session, "import", about, target) as work:` then `work.finish(...)`, else it is abandoned.
+
+    The job's lock is held all the while: when this process dies, the next command finds it free and undoes
+    what is half made.
+    """
+
+    def __init__(self, session: Session, kind: str, about: str, target: str) -> None:
+        self.session = session
+        self.id = os.urandom(16).hex()
+        self.staging = f"{session.root}/staging/{self.id}"
+        self._started = JobStarted(id=self.id, kind=kind, subject=about, target=target, staging=self.staging)
+        self._stream = f"job/{self.id}"
+        self._lock = -1
+        self._finished = False
+
+    def __enter__(self) -> Work:
+        engine = self.session.engine()
+        lock = self.session.locks.take(self.id)
+        assert lock is not None, "a random id is nobody else's"
+        self._lock = lock
+        engine.decide(decide.begin_job, self._started)
+        job = engine.settle(self._stream)
+        if not isinstance(job, Job) or job.holding("staging") is None or job.pending is not None:
+            self._end("staging could not be made")
+            raise EffectFailure(self.staging, "make the staging directory", "see mydocker history --jobs")
+        return self
+
+    def finish(self, result: str, published: Decision | None = None) -> None:
+        """The job is done, and what it published exists: one append."""
+        self.session.engine().decide(decide.finish_job, self.id, result, published)
+        self._finished = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _where: TracebackType | None
+    ) -> None:
+        self._end(str(error) or (kind.__name__ if kind is not None else "left unfinished"))
+
+    def _end(self, reason: str) -> None:
+        engine = self.session.engine()
+        if not self._finished:
+            engine.decide(decide.abandon_job, self.id, reason)
+        engine.settle(self._stream)
+        os.close(self._lock)

@@ -1,0 +1,117 @@
+"""Settling what is not settled: by ourselves where nobody holds it, else by asking its monitor."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Callable
+
+from cli import early, handover
+from effects import control
+from machine import decide
+from machine.subjects import Container, Job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cli.session import Session
+
+LIVE = ("starting", "running", "paused", "stopping")
+ANSWER = 60.0  # seconds a new monitor may take to say that it runs the container
+
+
+def mend(session: Session, stream: str, *, why: str, leftovers: bool = False) -> bool:
+    """Take the subject's lock and settle it; False where a living settler holds it.
+
+    A live container gets a new monitor, which settles it; everything else is settled here.
+    """
+    engine = session.engine()
+    subject_id = stream.partition("/")[2]
+    lock = session.locks.take(subject_id)
+    if lock is None:
+        return False
+    try:
+        engine.refresh()
+        subject = engine.world.subject(stream)
+        if isinstance(subject, Container) and subject.status in LIVE:
+            companion = give_monitor(session, subject, lock, why=why, observe=True)
+            await_start(companion)
+            companion.close()
+            return True
+        if isinstance(subject, Container) and subject.status == "creating":
+            engine.decide(decide.abandon, subject.id, why=why)
+        if isinstance(subject, Job):
+            engine.decide(decide.abandon_job, subject.id, "its command died", why=why)
+        engine.observe(stream, why=why)
+        engine.settle(stream, why=why)
+        if leftovers:
+            engine.retry_leftovers(stream, why=why)
+        return True
+    finally:
+        os.close(lock)
+
+
+def give_monitor(
+    session: Session, container: Container, lock: int, *, why: str, observe: bool = False, attach: Any = None
+) -> early.Companion:
+    """Hand a container with its lock to a monitor. `attach`: the message that makes us its first client."""
+    engine = session.engine()
+    companion = early.take("cli.monitor")
+    request = {
+        "root": session.root,
+        "run": session.run,
+        "container": container.dump(),
+        "host": engine.world.host.dump(),
+        "journal": engine.world.journal,
+        "cursor": engine.journal.cursor.dump(),
+        "by": engine.actor.by,
+        "op": engine.actor.op,
+        "why": why,
+        "observe": observe,
+        "attach": attach,
+    }
+    handover.give(companion.control, request, [lock])
+    return companion
+
+
+def await_start(companion: early.Companion) -> dict[str, Any]:
+    """The monitor's first word: {"event": "started" | "failed" | "exit", ...}; "lost" where it died."""
+    ready, _, _ = select.select([companion.control.fileno()], [], [], ANSWER)
+    if not ready:
+        return {"event": "lost", "message": f"monitor {companion.pid} has not answered in {ANSWER:.0f} s"}
+    while True:
+        packet = control.receive(companion.control.fileno())
+        if packet is None:
+            return {"event": "lost", "message": f"monitor {companion.pid} died"}
+        kind, payload = packet
+        if kind == control.JSON:
+            return dict(payload)
+
+
+def ask_monitor(
+    session: Session, container_id: str, until: Callable[[Container | None], bool], end: float
+) -> bool:
+    """Tell the container's settler to look at the journal; True when something may have changed, False at `end`.
+
+    Waits for its answers, its end, or for `until` to hold by the journal.
+    """
+    engine = session.engine()
+    connection = control.connect(f"{session.root}/containers/{container_id}")
+    if connection is None:
+        # Held, but nobody listens yet: a command that creates it, or a monitor that starts or ends.
+        time.sleep(0.005)
+        return time.monotonic() < end
+    try:
+        control.send(connection, {"op": "settle"})
+        while time.monotonic() < end:
+            ready, _, _ = select.select([connection], [], [], max(0.0, end - time.monotonic()))
+            if ready and control.receive(connection) is None:
+                return True
+            engine.refresh()
+            if until(engine.world.containers.get(container_id)):
+                return True
+        return False
+    finally:
+        os.close(connection)

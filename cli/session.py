@@ -1,0 +1,180 @@
+"""One command's session: the root it works on, the world as the journal tells it, and the way to settle things.
+
+Readers use `world`; they take no lock and change nothing. Writers use `engine()`, which first notes a new
+boot and mends what a dead holder left on the container they touch.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from cli import bootstrap
+from effects import identity
+from effects.locks import Locks
+from eventstore.errors import JournalMissing
+from eventstore.snapshots import Snapshots
+from machine import decide
+from machine.engine import Engine
+from machine.errors import MachineError
+from machine.plan import plan
+from machine.subjects import Container
+from machine.world import World
+
+LIVE = ("starting", "running", "paused", "stopping")
+SNAPSHOT_EVERY = 512  # events; folding one costs about 2 us, loading a snapshot of 400 containers 0.5 ms
+SNAPSHOT_CODE = "1"  # changes when folding the same events gives another world
+
+
+class NotRoot(MachineError):
+    def __init__(self) -> None:
+        super().__init__("this needs root [use sudo]")
+
+
+class StillBusy(MachineError):
+    """The settler of a container did not answer in time."""
+
+    def __init__(self, name: str, what: str, pid: int | None) -> None:
+        self.name, self.what, self.pid = name, what, pid
+        who = f"process {pid}" if pid else "another process"
+        super().__init__(f"{what} {name}: {who} holds it and has not answered")
+
+
+class Session:
+    """`root`, `run`: absolute paths. `command`: how it was called, without secrets."""
+
+    def __init__(self, root: str, run: str, command: str) -> None:
+        self.root = root
+        self.run = run
+        self.locks = Locks(root)
+        self.secrets: dict[str, bytes] = {}
+        self._command = command
+        self._engine: Engine | None = None
+        self._world: World | None = None
+        self._folded = 0
+
+    # --- reading -------------------------------------------------------------------------------------
+
+    @property
+    def world(self) -> World:
+        """The world as of now; empty where there is no journal yet."""
+        if self._engine is not None:
+            return self._engine.world
+        if self._world is None:
+            try:
+                self._world = self._read(read_only=True)[1]
+            except JournalMissing:
+                self._world = World()
+            self._imagine_boot(self._world)
+        return self._world
+
+    def find(self, reference: str) -> Container:
+        """The container by name, id or unique prefix. Raises NoSuchContainer, AmbiguousPrefix."""
+        return decide.find(self.world, reference)
+
+    def directory(self, container: Container) -> str:
+        """The container's directory."""
+        return f"{self.root}/containers/{container.id}"
+
+    def _read(self, *, read_only: bool) -> tuple[bootstrap.Journal, World]:
+        from eventstore.bulk import bulk_decoder
+
+        snapshots = Snapshots(f"{self.root}/journal")
+        found = snapshots.load(SNAPSHOT_CODE)
+        cursor, world = None, World()
+        if found is not None:
+            import msgspec
+
+            cursor, world = found[0], World.load(msgspec.json.decode(found[1]))
+        journal = bootstrap.open_journal(
+            self.root, self.run, cursor=cursor, decode=bulk_decoder(bootstrap.SCHEMA), read_only=read_only
+        )
+        self._folded = journal.refresh(world)
+        return journal, world
+
+    def _imagine_boot(self, world: World) -> None:
+        """A reader after a reboot sees what the first writer will note, without noting it."""
+        if world.host.boot and world.host.boot != identity.boot_id():
+            for stream, event in decide.note_boot(world, boot=identity.boot_id(), machine=""):
+                event.s, event.n, event.v = stream, 0, world.version(stream) + 1
+                event.ts = event.up = 0
+                world.apply(event)
+
+    # --- writing -------------------------------------------------------------------------------------
+
+    def engine(self) -> Engine:
+        """The engine for writing. Raises NotRoot, JournalError, OSError for a root that cannot be one."""
+        if self._engine is None:
+            if os.geteuid() != 0:
+                raise NotRoot
+            os.umask(0o077)
+            self._make_root()
+            journal, world = self._read(read_only=False)
+            where = bootstrap.places(self.root, self.run, journal)
+            self._engine = bootstrap.engine(
+                journal, world, where, bootstrap.actor(self._command), secrets=self.secrets
+            )
+            self._note_boot(self._engine)
+        return self._engine
+
+    def _make_root(self) -> None:
+        os.makedirs(self.root, 0o700, exist_ok=True)
+        for name in ("journal", "layers", "staging", "containers", "mnt"):
+            os.makedirs(f"{self.root}/{name}", 0o700, exist_ok=True)
+        os.makedirs(self.run, 0o700, exist_ok=True)
+
+    def _note_boot(self, engine: Engine) -> None:
+        boot = identity.boot_id()
+        if engine.world.host.boot == boot:
+            return
+        after_reboot = bool(engine.world.host.boot)
+        engine.decide(decide.note_boot, boot=boot, machine=bootstrap.machine_id(), why="reboot")
+        if after_reboot:
+            for subject in list(engine.world.subjects()):
+                self.mend(subject.stream, why="reboot")
+
+    def mend(self, stream: str, *, why: str = "recovery", leftovers: bool = False) -> bool:
+        """Finish or undo what a dead holder left undone; True if there was something, and nobody at it."""
+        from cli.recovery import mend
+
+        return mend(self, stream, why=why, leftovers=leftovers)
+
+    def touch(self, reference: str) -> Container:
+        """The container a command is about to change, with whatever a dead holder left on it mended first."""
+        engine = self.engine()
+        container = decide.find(engine.world, reference)
+        unsettled = container.status in LIVE or plan(container, engine.places) is not None
+        if unsettled and self.mend(container.stream):
+            engine.refresh()
+            container = decide.find(engine.world, reference)
+        return container
+
+    def carry_out(self, container_id: str, until: Callable[[Container | None], bool], seconds: float, what: str) -> None:
+        """After a decision: see that it is done, by the container's monitor or by ourselves.
+
+        Returns when `until` holds. StillBusy at the deadline.
+        """
+        from cli.recovery import ask_monitor
+
+        engine = self.engine()
+        end = time.monotonic() + seconds
+        while not until(engine.world.containers.get(container_id)):
+            mended = self.mend(f"container/{container_id}", why="user")
+            if time.monotonic() >= end or not (mended or ask_monitor(self, container_id, until, end)):
+                raise self._still_busy(container_id, what)
+            engine.refresh()
+
+    def _still_busy(self, container_id: str, what: str) -> StillBusy:
+        container = self.engine().world.containers.get(container_id)
+        monitor = container.monitor if container is not None else None
+        name = container.name if container is not None else container_id[:12]
+        return StillBusy(name, what, monitor["pid"] if monitor else None)
+
+    def close(self) -> None:
+        """Leave a snapshot behind where many events had to be folded; a cache, so its failure costs only time."""
+        if self._engine is not None and self._folded >= SNAPSHOT_EVERY:
+            import msgspec
+
+            payload = msgspec.json.encode(self._engine.world.dump())
+            Snapshots(f"{self.root}/journal").save(SNAPSHOT_CODE, self._engine.journal.cursor, payload)

@@ -1,0 +1,144 @@
+"""The installed program on the real kernel, in a root of its own, and the proof that nothing is left of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+HERE = Path(__file__).resolve().parent.parent.parent
+PROGRAM = os.environ.get("MYDOCKER_BIN", str(HERE / ".venv" / "bin" / "mydocker"))
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+class Docker:
+    """`mydocker` as a user has it: one root, one run directory."""
+
+    def __init__(self, base: Path) -> None:
+        self.root = base / "root"
+        self.run_dir = base / "run"
+        self.env = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "MYDOCKER"))},
+            "MYDOCKER_ROOT": str(self.root),
+            "MYDOCKER_RUN_DIR": str(self.run_dir),
+        }
+
+    def __call__(
+        self, *args: str | Path, stdin: str | bytes = "", timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; text out and err."""
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        done = subprocess.run(
+            [PROGRAM, *map(str, args)], input=data, capture_output=True, env=self.env, timeout=timeout, check=False
+        )
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        )
+
+    def ok(self, *args: str | Path, stdin: str | bytes = "", timeout: float = 60) -> str:
+        """Run a command that must succeed; its standard output."""
+        done = self(*args, stdin=stdin, timeout=timeout)
+        assert done.returncode == 0, f"{args} ended {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def fails(self, *args: str | Path, code: int | None = None) -> str:
+        """Run a command that must fail with one clear line; that line."""
+        done = self(*args)
+        assert done.returncode != 0, f"{args} succeeded: {done.stdout}"
+        assert code is None or done.returncode == code, f"{args}: {done.returncode} {done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        lines = done.stderr.strip().splitlines()
+        assert len(lines) == 1, f"{args} said {done.stderr!r}"
+        assert lines[0].startswith("mydocker: ")
+        return lines[0]
+
+    def popen(self, *args: str | Path, **more: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([PROGRAM, *map(str, args)], env=self.env, **more)
+
+    def terminal(self, *args: str | Path) -> pexpect.spawn[str]:
+        """The command at a real terminal of 24 x 80."""
+        return pexpect.spawn(PROGRAM, [*map(str, args)], env=self.env, encoding="utf-8", timeout=20)
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        found: list[dict[str, Any]] = json.loads(self.ok("inspect", name))
+        return found[0]
+
+    def events(self) -> list[dict[str, Any]]:
+        """The journal's lines, in order."""
+        files = sorted((self.root / "journal").glob("0*.jsonl"))
+        return [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
+
+    @property
+    def root_id(self) -> str:
+        return str(self.events()[0]["journal"][:8])
+
+
+def left_behind(docker: Docker) -> list[str]:
+    """What the kernel still has of this root: mounts, cgroups, processes. Must be empty after `rm -f` of all."""
+    found = [f"mount {line}" for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(docker.root) in line]
+    if (docker.root / "journal").exists():
+        pattern = f"mydocker-{docker.root_id}"
+        found += [f"cgroup {path}" for path in [*CGROUPS.glob(pattern), *CGROUPS.glob(f"*/{pattern}")]]
+    found += [f"process {pid}: {line}" for pid, line in our_processes(docker)]
+    for name in ("mnt", "containers", "staging"):
+        here = docker.root / name
+        found += [f"file {path}" for path in here.iterdir()] if here.exists() else []
+    return found
+
+
+def our_processes(docker: Docker) -> list[tuple[int, str]]:
+    """Live processes whose arguments, environment or root directory are of this root."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            files = [os.readlink(path) for path in (entry / "fd").iterdir()]
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue  # it ended while we looked
+        if state != "Z" and (str(docker.root) in line or any(str(docker.root) in file for file in files)):
+            found.append((int(entry.name), line))
+    return found
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Iterator[Docker]:
+    """An empty root; afterwards every container is removed and nothing may be left of it."""
+    docker = Docker(tmp_path)
+    docker.root.mkdir()
+    yield docker
+    ids = docker("ps", "-aq").stdout.split()
+    if ids:
+        docker("rm", "-f", *ids)
+    docker("replay")
+    left = left_behind(docker)
+    for pid, _ in our_processes(docker):
+        os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(tmp_path / "root", ignore_errors=True)
+    assert left == []
+
+
+@pytest.fixture(scope="session")
+def busybox_tar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """busybox.tar as the series has it, made once."""
+    base = tmp_path_factory.mktemp("busybox")
+    docker = Docker(base)
+    docker.ok("run", "--rm", "-net", "none", "busybox", "/bin/true")
+    return docker.root / "busybox.tar"
+
+
+@pytest.fixture
+def series(docker: Docker, busybox_tar: Path) -> Docker:
+    """The series' starting point: a root that holds busybox.tar and nothing else."""
+    shutil.copy(busybox_tar, docker.root / "busybox.tar")
+    return docker
