@@ -53,9 +53,9 @@ def plan(subject: Subject, places: Places) -> Step | None:
 
     None when nothing is left to do.
     """
-    if subject.pending is not None and (again := _again(subject)) is not None:
-        return again
     calls_for = wanted(subject)
+    if subject.pending is not None and (again := _again(subject, calls_for)) is not None:
+        return again
     for row in reversed(subject.held):
         if row.stale or (row.kind, row.key) not in calls_for:
             return Step("undo", row.kind, row.key, row.spec, facts=row.facts)
@@ -71,11 +71,14 @@ def leftover_steps(subject: Subject) -> list[Step]:
     return [Step("undo", row.kind, row.key, row.spec, facts=row.facts) for row in subject.leftovers]
 
 
-def _again(subject: Subject) -> Step | None:
+def _again(subject: Subject, calls_for: list[tuple[str, str]]) -> Step | None:
+    """The pending intent, unless it was to make what is not called for any more: that is only undone."""
     assert subject.pending is not None
     verb, kind, key = subject.pending
     for row in (*subject.held, *subject.leftovers):
         if (row.kind, row.key) == (kind, key):
+            if verb != "undo" and (row.stale or (kind, key) not in calls_for):
+                return None
             return Step(verb, kind, key, row.spec, facts=row.facts, recorded=True)
     if isinstance(subject, Container) and kind == "signal":
         return _signal(subject, recorded=True)
