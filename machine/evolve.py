@@ -7,7 +7,7 @@ release after the end) changes nothing but is kept in `anomalies`, which `histor
 from __future__ import annotations
 
 from machine.evolve_container import CONTAINER
-from machine.evolve_effects import EFFECTS, move
+from machine.evolve_effects import EFFECTS, move, take_over
 from machine.resources import ONE_SHOT, VOLATILE
 from machine.subjects import Container, Held, Host, Image, Job, Layer, Subject
 
@@ -71,6 +71,8 @@ def _layer(world: State, key: str, event: Any) -> None:
     layer.version = event.v
     if event.tag == "layer.published":
         layer.status = "published"
+        layer.pending = None  # an undoing that a crash cut short must not go on: the bytes are new
+        take_over(layer, "layer", key)
         layer.size, layer.entries, layer.path = event.size, event.entries, event.path
         if layer.holding("layer") is None:
             row = Held(event.n, "layer", key, {"path": event.path})

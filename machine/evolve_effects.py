@@ -26,6 +26,7 @@ def _do(c: Subject, e: Any) -> None:
     c.pending = ["do", e.kind, e.key]
     if e.kind in ONE_SHOT:
         return
+    take_over(c, e.kind, e.key)
     row = _row(c.held, e.kind, e.key)
     if row is None:
         c.held.append(Held(e.n, e.kind, e.key, e.spec))
@@ -95,6 +96,11 @@ def _do_failed(c: Container, e: Any) -> None:
 def _lost(c: Subject, e: Any) -> None:
     c.pending = None if c.pending is not None and c.pending[1:] == [e.kind, e.key] else c.pending
     _drop(c, e.kind, e.key)
+
+
+def take_over(c: Subject, kind: str, key: str) -> None:
+    """What is made anew is no leftover any more: a later attempt to undo that would hit the new one."""
+    c.leftovers = [row for row in c.leftovers if (row.kind, row.key) != (kind, key)]
 
 
 def _row(rows: list[Held], kind: str, key: str) -> Held | None:
