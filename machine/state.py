@@ -59,7 +59,7 @@ class State:
         world = cls()
         for container in map(Container.load, state.get("containers", ())):
             world.containers[container.id] = container
-            if container.status != "removed":
+            if container.status not in ("absent", "removing", "removed"):
                 world.names[container.name] = container.id
         world.layers = {layer.digest: layer for layer in map(Layer.load, state.get("layers", ()))}
         world.images = {image.name: image for image in map(Image.load, state.get("images", ()))}
