@@ -40,7 +40,8 @@ def find(world: World, reference: str) -> Container:
     container_id = world.names.get(reference)
     if container_id is not None:
         return world.containers[container_id]
-    ids = [i for i in world.containers if i.startswith(reference)] if reference else []
+    known = (i for i, c in world.containers.items() if c.status != "absent")
+    ids = [i for i in known if i.startswith(reference)] if reference else []
     ids = [i for i in ids if world.containers[i].status not in ("removing", "removed")] or ids
     if not ids or world.containers[ids[0]].status == "removed":
         raise NoSuchContainer(reference)

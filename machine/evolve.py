@@ -41,18 +41,23 @@ def _container(world: State, key: str, event: Any) -> None:
         c = world.containers[key] = Container(key)
     c.version = event.v
     fold = CONTAINER.get(event.tag)
-    if fold is None:
+    if fold is None or (c.status == "absent" and event.tag != "container.created"):
         c.anomalies.append(event.n)
         return
     fold(c, event)
-    if event.tag in ("container.created", "container.renamed"):
+    if event.tag in ("container.created", "container.renamed") and c.status not in ("removing", "removed"):
         _name(world, c)
+    _forget_removed(world, c, event)
+
+
+def _forget_removed(world: State, c: Container, event: Any) -> None:
+    """A name is free from the decision to remove on; the container goes once it leaves nothing behind."""
     if c.status == "removing" and not c.held and c.pending is None:
         move(c, "forget", event)
     if c.status in ("removing", "removed") and world.names.get(c.name) == c.id:
-        del world.names[c.name]  # the name is free from the decision on
+        del world.names[c.name]
     if c.status == "removed" and not c.leftovers:
-        del world.containers[key]
+        del world.containers[c.id]
 
 
 def _name(world: State, c: Container) -> None:
@@ -78,9 +83,9 @@ def _layer(world: State, key: str, event: Any) -> None:
             row = Held(event.n, "layer", key, {"path": event.path})
             row.done = True
             layer.held.append(row)
-    elif event.tag == "layer.remove_requested":
+    elif event.tag == "layer.remove_requested" and layer.status == "published":
         layer.status = "removing"
-    elif event.tag in EFFECTS:
+    elif event.tag in EFFECTS and layer.status != "absent":
         EFFECTS[event.tag](layer, event)
     else:
         layer.anomalies.append(event.n)
@@ -105,15 +110,17 @@ def _job(world: State, key: str, event: Any) -> None:
     if job is None:
         job = world.jobs[key] = Job(key)
     job.version = event.v
-    if event.tag == "job.started":
+    if event.tag == "job.started" and job.status == "absent":
         job.status = "working"
         job.kind, job.about, job.target, job.staging = event.kind, event.subject, event.target, event.staging
-    elif event.tag == "job.finished":
+    elif event.tag == "job.finished" and job.status == "working":
         job.status = "done"
-    elif event.tag == "job.abandoned":
+    elif event.tag == "job.abandoned" and job.status == "working":
         job.status = "abandoned"
-    elif event.tag in EFFECTS:
+    elif event.tag in EFFECTS and job.status != "absent":
         EFFECTS[event.tag](job, event)
+    else:
+        job.anomalies.append(event.n)
     if job.status in ("done", "abandoned") and not job.held and not job.leftovers:
         del world.jobs[key]
 

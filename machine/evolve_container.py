@@ -93,17 +93,21 @@ def _no_signals(c: Container) -> None:
 
 
 def _renamed(c: Container, e: Any) -> None:
-    c.name = e.name
+    if move(c, "rename", e):
+        c.name = e.name
 
 
 def _updated(c: Container, e: Any) -> None:
+    if not move(c, "update", e):
+        return
     c.settings.update(e.settings)
     if "limits" in e.settings and c.holding("cgroup") is not None and "cgroup" not in c.changed:
         c.changed.append("cgroup")
 
 
 def _exec_started(c: Container, e: Any) -> None:
-    c.execs[e.exec] = e.command
+    if move(c, "exec", e):
+        c.execs[e.exec] = e.command
 
 
 def _exec_exited(c: Container, e: Any) -> None:

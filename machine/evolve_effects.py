@@ -87,8 +87,9 @@ def _failed(c: Subject, e: Any) -> None:
 
 def _do_failed(c: Container, e: Any) -> None:
     c.error = {"kind": e.kind, "errno": e.errno, "step": e.step, "message": e.message}
-    if e.kind == "frozen":  # it could not be paused: it runs on
-        move(c, "unpause", e)
+    if e.kind == "frozen":  # it could not be paused: it runs on, unless something else was asked meanwhile
+        if c.status == "paused":
+            move(c, "unpause", e)
     elif c.status in TABLE["fail"]:
         move(c, "fail", e)
 
