@@ -272,14 +272,20 @@ def unused_layers(world: World, *, without: str = "") -> Decision:
 
 
 def note_boot(world: World, *, boot: str, machine: str) -> Decision:
-    """The first command of a boot: what lived has died, in one append. Nothing in the same boot."""
+    """The first command of a boot: what lived has died, in one append. Nothing in the same boot.
+
+    Containers that were to be removed at their end, and have ended or never begun, are removed.
+    """
     if world.host.boot == boot:
         return []
     decision: Decision = []
     if world.host.boot:
         for c in world.containers.values():
-            if c.status in LIVE or c.status == "removing":
+            if c.status in LIVE or (c.status == "removing" and c.holding("init") is not None):
                 decision += note_exit(world, c.id, code=None, reason="lost: reboot")
+            elif c.setting("auto_remove") and c.status in TABLE["rm"]:
+                # Whoever would have started or removed it has died; its name must not stay taken.
+                decision.append((c.stream, ev.ContainerRemoveRequested()))
     # Last: the exits are noted of what was held before, then the boot drops what died with the kernel.
     decision.append(("host", ev.HostBooted(boot=boot, machine=machine)))
     return decision

@@ -132,8 +132,10 @@ def _host(world: State, event: Any) -> None:
         return
     if host.boot != event.boot:
         host.boots += 1
-        for subject in world.subjects():
+        for subject in list(world.subjects()):
             _forget_volatile(subject)
+            if isinstance(subject, Container):
+                _forget_removed(world, subject, event)
     host.boot, host.machine = event.boot, event.machine
 
 

@@ -27,8 +27,8 @@ HOLDS: dict[str, tuple[str, ...]] = {
 # Survive a power cut: the intent must be on disk before the deed. The others die with the kernel.
 DISK = frozenset({"directory", "layer", "staging"})
 
-# What a boot takes with it.
-VOLATILE = frozenset({"cgroup", "init", "root_link", "release", "frozen"})
+# What a boot takes with it, whole. The root link is a file in ROOT: it dangles, and is still to be removed.
+VOLATILE = frozenset({"cgroup", "init", "release", "frozen"})
 
 # Done once, held by nobody.
 ONE_SHOT = frozenset({"signal"})
