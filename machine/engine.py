@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from machine import decide
 from machine.events import EffectChange, EffectDo, EffectDone, EffectFailed, EffectLost, EffectUndo
-from machine.plan import Places, Step, leftover_steps, plan
+from machine.plan import Places, Step, leftover_steps, plan, wanted
 from machine.resources import DISK
 from machine.subjects import Container, Subject
 from machine.world import World
@@ -95,23 +95,26 @@ class Engine:
             outcome = self._perform(step)
 
     def retry_leftovers(self, stream: str, *, why: str = "user") -> None:
-        """Try once more to undo each thing that an earlier undo could not remove."""
-        subject = self.world.subject(stream)
-        for step in leftover_steps(subject) if subject is not None else []:
+        """Try once more to undo each thing that an earlier undo could not remove. After `settle`."""
+        subject = self.refresh().subject(stream)
+        if subject is None or subject.pending is not None:  # a second intent would hide the pending one
+            return
+        for step in leftover_steps(subject):
             self._record(stream, _intent(step), why=why, sync=True)
             self._record(stream, self._perform(step), why=why)
 
     def observe(self, stream: str, *, why: str) -> None:
-        """Ask the kernel for each held thing; note as lost what it no longer has.
+        """Ask the kernel for each thing the status calls for; note as lost what it no longer has.
 
         A container whose first process is gone gets its exit noted, with a code only where somebody can
-        still tell it.
+        still tell it. What is to be undone anyway is left to `settle`, which unmakes half gone things too.
+        Raises OSError where the kernel does not tell.
         """
-        subject = self.world.subject(stream)
+        subject = self.refresh().subject(stream)  # what its last settler wrote, whose lock is ours now
         if subject is None:
             return
         for row in list(subject.held):
-            if not row.done or row.kind in DISK:
+            if not row.done or row.stale or row.kind in DISK or (row.kind, row.key) not in wanted(subject):
                 continue
             if self.effects.probe(row.kind, row.spec, row.facts) is None:
                 if row.kind == "init" and isinstance(subject, Container):
