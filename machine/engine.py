@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
-    from eventstore.journal import Journal
-
     from eventstore.event import Event
+    from eventstore.journal import Journal
 
     class Failure(Protocol):
         """What the kernel refused, as `effects.handler` tells it."""
