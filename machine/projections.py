@@ -1,0 +1,159 @@
+"""What people are shown: rows for `ps` and `images`, the document of `inspect`. Pure: values in, values out."""
+
+from __future__ import annotations
+
+from machine.world import World
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from machine.subjects import Container
+
+UNKNOWN_EXIT = 255  # shown for an exit that nobody could learn; never 0
+LIVE = ("starting", "running", "paused", "stopping")
+
+
+def exit_code(c: Container) -> int:
+    """The code of its last run as a shell shows it; 0 before there was one, 255 where it is unknown."""
+    if c.exit is None:
+        return 0 if c.error is None else failure_code(c.error)
+    code = c.exit["code"]
+    return UNKNOWN_EXIT if code is None else int(code)
+
+
+def failure_code(error: dict[str, Any]) -> int:
+    """125 where the engine failed, 127 and 126 where the program was not found or cannot be run (docker's codes)."""
+    if error["kind"] != "release":
+        return 125
+    not_found = (2, 20)  # ENOENT, ENOTDIR
+    return 127 if error["errno"] in not_found else 126
+
+
+def failure_line(c: Container) -> str:
+    """Why its last start failed, in one line; empty where it did not."""
+    if c.error is None:
+        return ""
+    return f"cannot start {c.name}: {c.error['step']}: {c.error['message']}"
+
+
+def shown_status(c: Container) -> str:
+    """The series' words: `stopped` where a user stopped it, `exited` where it ended by itself."""
+    if c.status == "exited" and c.stopped_by_user:
+        return "stopped"
+    return c.status
+
+
+def long_status(c: Container) -> str:
+    """The status with the code and the reason of an end by itself: `exited (137, oom)`."""
+    word = shown_status(c)
+    if word == "failed":
+        return f"failed ({exit_code(c)})"
+    if word != "exited" or c.exit is None:
+        return word
+    reason = c.exit["reason"]
+    return f"exited ({exit_code(c)})" if reason == "exit" else f"exited ({exit_code(c)}, {reason})"
+
+
+def pid(c: Container) -> int:
+    """Its first process while it is live, else 0."""
+    process = c.process_identity
+    return int(process["pid"]) if process is not None and c.status in LIVE else 0
+
+
+def visible(world: World) -> list[Container]:
+    """All containers that exist for a user, oldest first."""
+    found = [c for c in world.containers.values() if c.status not in ("absent", "removing", "removed")]
+    return sorted(found, key=lambda c: c.created)
+
+
+def inspect(c: Container, root: str) -> dict[str, Any]:
+    """One container as docker's `inspect` shapes it, with what only we know under `Held` and `Journal`."""
+    return {
+        "Id": c.id,
+        "Name": c.name,
+        "Created": c.created,
+        "Path": c.command[0] if c.command else "",
+        "Args": c.command[1:],
+        "State": _state(c),
+        "Image": c.image,
+        "Layers": c.layers,
+        "Mounts": _mounts(c),
+        "Config": _config(c),
+        "HostConfig": _host_config(c),
+        "LogPath": f"{root}/containers/{c.id}/log",
+        "RootLink": f"{root}/mnt/{c.name}",
+        "Held": [{"Kind": row.kind, "Key": row.key, "Done": row.done} for row in c.held],
+        "Leftovers": [{"Kind": row.kind, "Key": row.key} for row in c.leftovers],
+        "Execs": sorted(c.execs),
+        "Journal": {"Stream": c.stream, "Events": c.version, "Anomalies": c.anomalies},
+    }
+
+
+def _state(c: Container) -> dict[str, Any]:
+    ended = c.exit or {}
+    return {
+        "Status": shown_status(c),
+        "Running": c.status in ("running", "paused", "stopping"),
+        "Paused": c.status == "paused",
+        "OOMKilled": ended.get("reason") == "oom",
+        "Pid": pid(c),
+        "ExitCode": exit_code(c),
+        "ExitReason": ended.get("reason", ""),
+        "Error": failure_line(c),
+        "StartedAt": c.started,
+        "FinishedAt": c.finished,
+        "StoppedByUser": c.stopped_by_user,
+        "RestartCount": c.restarts,
+        "MonitorPid": c.monitor["pid"] if c.monitor is not None and c.status in LIVE else 0,
+    }
+
+
+def _mounts(c: Container) -> list[dict[str, Any]]:
+    volumes = [
+        {"Type": "bind", "Source": v["source"], "Destination": v["target"], "RW": not v["ro"]}
+        for v in c.setting("volumes")
+    ]
+    return volumes + [
+        {"Type": "tmpfs", "Source": "", "Destination": t["target"], "RW": True} for t in c.setting("tmpfs")
+    ]
+
+
+def _config(c: Container) -> dict[str, Any]:
+    return {
+        "Hostname": c.setting("hostname") or c.id[:12],
+        "User": c.setting("user"),
+        "Tty": c.setting("tty"),
+        "OpenStdin": c.setting("stdin"),
+        "EnvKeys": c.env_keys,  # the values are secrets: they are in no journal and no inspect
+        "Cmd": c.command,
+        "Image": c.image,
+        "WorkingDir": c.setting("cwd"),
+        "Labels": c.setting("labels"),
+        "StopSignal": c.setting("stop_signal"),
+        "StopTimeout": c.setting("stop_timeout"),
+    }
+
+
+def _host_config(c: Container) -> dict[str, Any]:
+    limits = c.setting("limits")
+    return {
+        "NetworkMode": c.setting("network"),
+        "AutoRemove": c.setting("auto_remove"),
+        "Memory": limits.get("memory", 0),
+        "MemorySwap": limits.get("memory_swap", 0),
+        "CpuShares": limits.get("cpu_shares", 0),
+        "CpuQuota": limits.get("cpu_quota", 0),
+        "CpuPeriod": limits.get("cpu_period", 0),
+        "CpusetCpus": limits.get("cpuset_cpus", ""),
+        "CpusetMems": limits.get("cpuset_mems", ""),
+        "PidsLimit": limits.get("pids", 0),
+        "Caps": c.setting("caps"),
+        "Privileged": c.setting("privileged"),
+        "ReadonlyRootfs": c.setting("read_only"),
+        "NoNewPrivileges": c.setting("no_new_privileges"),
+        "ShmSize": c.setting("shm_size"),
+        "RestartPolicy": c.setting("restart"),
+        "LogConfig": c.setting("log"),
+        "Init": bool(c.setting("init")),
+    }
