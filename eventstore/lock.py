@@ -1,0 +1,81 @@
+"""The journal's one lock: flock on a file of its own, so that it dies with its holder, with a deadline."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+
+from eventstore.errors import LockTimeout, NotWritable
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 20e-6, 1e-3  # seconds
+
+
+class Lock:
+    """An flock, not a POSIX lock: those are dropped as soon as the process closes any descriptor of the file."""
+
+    def __init__(self, path: str, deadline: float) -> None:
+        self.path = path
+        self.deadline = deadline
+        self._file = -1
+
+    def _open(self) -> None:
+        try:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ELOOP):
+                raise NotWritable(self.path, os.strerror(error.errno)) from None
+            raise
+
+    def acquire(self) -> None:
+        """Take it within `deadline` seconds or raise LockTimeout, which names the holder.
+
+        Tries again with short sleeps: a waiting flock(2) has no deadline, and the lock is held for
+        some 20 us, so that a fair queue would cost more in switches than it gives.
+        """
+        if self._file < 0:
+            self._open()
+        until, pause = 0.0, _FIRST_PAUSE
+        while not self._try():
+            now = time.monotonic()
+            until = until or now + self.deadline
+            if now > until:
+                raise LockTimeout(self.path, self.deadline, self.holder())
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _try(self) -> bool:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if os.fstat(self._file).st_nlink:
+            return True
+        os.close(self._file)  # someone deleted it: another file has that name now, or soon
+        self._open()
+        return False
+
+    def release(self) -> None:
+        """Unlock at once, also where a child has inherited the descriptor."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def identity(self) -> tuple[int, int]:
+        """(device, inode) of the lock file: tells a journal from its copy."""
+        found = os.fstat(self._file)
+        return found.st_dev, found.st_ino
+
+    def holder(self) -> int:
+        """Pid of the process that has it, 0 if /proc/locks does not tell (another pid namespace)."""
+        inode = f":{self.identity()[1]}"
+        with open("/proc/locks", "rb") as locks:
+            for line in locks.read().decode().splitlines():
+                words = line.split()  # 1: FLOCK ADVISORY WRITE 812 fe:00:1234 0 EOF
+                if words[1] == "FLOCK" and words[5].endswith(inode):
+                    return max(int(words[4]), 0)
+        return 0

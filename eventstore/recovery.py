@@ -1,0 +1,137 @@
+"""What is done once per boot, or after a failed write: cut what was torn, keep it, say so. Under the lock."""
+
+from __future__ import annotations
+
+import os
+
+from eventstore.codec import END, GENESIS, chain, close, encode, fast_sha256, link_of
+from eventstore.errors import Corrupt, JournalMissing, WriteFailed
+from eventstore.rotation import (
+    next_version,
+    ourselves,
+    publish,
+    refuse_network,
+    stamp,
+    sync_directory,
+)
+from eventstore.schema import Repaired
+from eventstore.segments import header_of, name_of, open_segment, segment_numbers
+from eventstore.tail import whole_writes
+from eventstore.torn import highest_mark, whole_lines
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from eventstore.schema import Schema
+
+
+def recover(directory: str, schema: Schema, now: tuple[int, int]) -> int:
+    """Walk the last segment; cut and keep what is torn. Lines up to the number returned are on disk.
+
+    Corrupt if bytes are damaged that somebody was told are written: those are never cut.
+    """
+    refuse_network(directory)
+    numbers = segment_numbers(directory)
+    if not numbers:
+        raise JournalMissing(directory)
+    last = numbers[-1]
+    before = _link_before(directory, numbers)
+    try:
+        file = open_segment(directory, last, os.O_RDWR | os.O_APPEND)
+        try:
+            return _recover_segment(directory, file, last, before=before, schema=schema, now=now)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise WriteFailed(error.errno or 0, "the repair of a torn end") from None
+
+
+def _link_before(directory: str, numbers: list[int]) -> str:
+    """The link of the last line before the last segment; "" where that segment is archived."""
+    if len(numbers) == 1:
+        return GENESIS if numbers[0] == 1 else ""
+    file = open_segment(directory, numbers[-2])
+    try:
+        os.fchmod(file, 0o400)  # a crash may have come between the rotation's rename and this
+        size = os.fstat(file).st_size
+        return link_of(os.pread(file, END, size - END))
+    finally:
+        os.close(file)
+
+
+def _recover_segment(
+    directory: str, file: int, first: int, *, before: str, schema: Schema, now: tuple[int, int]
+) -> int:
+    header = header_of(file, first, schema)
+    data = os.pread(file, os.fstat(file).st_size, 0)
+    good, size, _ = chain(data, before, fast_sha256())
+    if not good:
+        raise Corrupt(name_of(first), 1, "the header does not follow the line before it")
+    end = whole_writes(data[:size])
+    n = first + data.count(b"\n", 0, end) - 1
+    os.fdatasync(file)
+    if end == len(data):
+        return n
+    mark = highest_mark(file, end)
+    if mark > n:
+        raise Corrupt(name_of(first), n - first + 2, f"damaged, though lines up to {mark} were acknowledged")
+    rest = data[end:]
+    repaired = Repaired(
+        segment=name_of(first),
+        offset=end,
+        length=len(rest),
+        sha256=fast_sha256()(rest).hexdigest(),
+        lines=len(whole_lines(rest)),
+        kept=_keep(directory, n + 1, now[0], rest),
+    )
+    stamp(
+        repaired,
+        n=n + 1,
+        v=next_version(header, data[:end]),
+        now=now,
+        op=os.urandom(16).hex(),
+        by=ourselves(),
+        why="recovery",
+    )
+    os.ftruncate(file, end)
+    os.write(file, close(encode(repaired), link_of(data[end - END : end]), durable=n, more=0)[0])
+    os.fsync(file)
+    return n + 1
+
+
+def _keep(directory: str, n: int, ts: int, rest: bytes) -> str:
+    """The name, relative to the journal, of the file that now has the bytes that will be cut off."""
+    torn = os.path.join(directory, "torn")
+    os.makedirs(torn, 0o700, exist_ok=True)
+    name = f"{n:020d}-{ts}"
+    file = os.open(os.path.join(torn, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(rest)
+        while view:
+            view = view[os.write(file, view) :]
+        os.fsync(file)
+    finally:
+        os.close(file)
+    sync_directory(torn)
+    sync_directory(directory)
+    return f"torn/{name}"
+
+
+def write_anew(directory: str, schema: Schema, now: tuple[int, int], segment_size: int) -> int:
+    """After a failed sync: the last segment's bytes in a new file under the same name, synced as a whole.
+
+    The kernel marks pages clean after a failed write-back, so a second fsync of the old file would
+    prove nothing. Where the pages are gone the chain breaks, and what was not acknowledged is cut.
+    """
+    last = segment_numbers(directory)[-1]
+    try:
+        file = open_segment(directory, last)
+        try:
+            data = os.pread(file, os.fstat(file).st_size, 0)
+        finally:
+            os.close(file)
+        publish(directory, last, data, segment_size)
+    except OSError as error:
+        raise WriteFailed(
+            error.errno or 0, "an earlier sync failed, and a copy of the segment as well"
+        ) from None
+    return recover(directory, schema, now)

@@ -1,0 +1,101 @@
+"""A folded state at a position, so that a start need not replay everything. A cache: any doubt, and there is none."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from eventstore.codec import END, GENESIS, link_of, parse, sha256_hex, to_json
+from eventstore.cursor import Cursor
+from eventstore.errors import JournalError
+from eventstore.segments import open_segment
+
+FOLDER = "snap"
+_KEPT = 2
+_SUFFIX = ".snap"
+
+
+class Snapshots:
+    """Snapshots of the journal in `directory`. File: SHA-256 of the rest in hex, newline, a JSON head, newline, payload."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.folder = os.path.join(directory, FOLDER)
+
+    def load(self, code: str) -> tuple[Cursor, bytes] | None:
+        """The newest one that `code` (the version of the projection's code) saved and that this journal still bears out."""
+        for name in reversed(self._names()):
+            found = self._load(os.path.join(self.folder, name), code)
+            if found and self._in_journal(found[0]):
+                return found
+        return None
+
+    def save(self, code: str, cursor: Cursor, payload: bytes) -> bool:
+        """Keep `payload` as the state at `cursor`, and the one before it. False if another process is just doing so.
+
+        OSError (a full disk, a read-only one) is the caller's to ignore: nothing is lost but time.
+        """
+        os.makedirs(self.folder, 0o700, exist_ok=True)
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            self._save(folder, code, cursor, payload)
+        finally:
+            os.close(folder)
+        return True
+
+    def _names(self) -> list[str]:
+        try:
+            return sorted(name for name in os.listdir(self.folder) if name.endswith(_SUFFIX))
+        except OSError:
+            return []
+
+    def _save(self, folder: int, code: str, cursor: Cursor, payload: bytes) -> None:
+        rest = to_json({"code": code, "cursor": cursor.dump()}) + b"\n" + payload
+        temporary = os.path.join(self.folder, "next.tmp")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        file = os.open(temporary, flags, 0o600)
+        try:
+            view = memoryview(sha256_hex(rest) + b"\n" + rest)
+            while view:
+                view = view[os.write(file, view) :]
+            os.fsync(file)
+        finally:
+            os.close(file)
+        os.rename(temporary, os.path.join(self.folder, f"{cursor.n:020d}{_SUFFIX}"))
+        os.fsync(folder)
+        for name in self._names()[:-_KEPT]:
+            os.unlink(os.path.join(self.folder, name))
+
+    @staticmethod
+    def _load(path: str, code: str) -> tuple[Cursor, bytes] | None:
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                data = os.read(file, os.fstat(file).st_size)
+            finally:
+                os.close(file)
+            digest, _, rest = data.partition(b"\n")
+            if sha256_hex(rest) != digest:
+                return None
+            head, _, payload = rest.partition(b"\n")
+            values = parse(head)
+            return (Cursor.load(values["cursor"]), payload) if values["code"] == code else None
+        except (OSError, JournalError, ValueError, KeyError, TypeError):
+            return None
+
+    def _in_journal(self, cursor: Cursor) -> bool:
+        """Whether the line that ends at the cursor is in the journal; it may not be after a power cut."""
+        if not cursor.n:
+            return cursor.h == GENESIS
+        try:
+            file = open_segment(self.directory, cursor.segment)
+            try:
+                return cursor.offset > END and link_of(os.pread(file, END, cursor.offset - END)) == cursor.h
+            finally:
+                os.close(file)
+        except (OSError, JournalError):
+            return False

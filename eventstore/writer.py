@@ -1,0 +1,216 @@
+"""The writing half of a journal: recover, lock, catch up, write once, unlock, sync."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from eventstore.codec import close, encode
+from eventstore.cursor import Cursor
+from eventstore.errors import EventTooLarge, NotWritable, WriteFailed
+from eventstore.segments import LINE_LIMIT, name_of, open_segment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from eventstore.event import Event
+    from eventstore.lock import Lock
+    from eventstore.runstate import RunState
+    from eventstore.tail import Projection, Tail
+
+    Clock = Callable[[], tuple[int, int]]
+
+RESERVE = 1 << 20  # bytes at a segment's end for what empties a full disk
+FRAME_SIZE = 128  # at most, of one line
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Writer:
+    """Between `begin` and `end` the lock is held; `sync` comes after it."""
+
+    def __init__(self, tail: Tail, run: RunState, lock: Lock, clock: Clock, segment_size: int) -> None:
+        self.tail = tail
+        self.run = run
+        self.lock = lock
+        self.clock = clock
+        self.segment_size = segment_size
+        self._file, self._segment = -1, 0  # the descriptor that is written to
+
+    def recover_once(self) -> None:
+        """Recover if nobody has done so since the boot."""
+        self.lock.acquire()
+        try:
+            self._recover_if_new()
+        finally:
+            self.lock.release()
+
+    def begin(self, projection: Projection) -> None:
+        """Lock, and bring journal and projection to the newest state."""
+        self.tail.refuse_if_ahead()
+        self.lock.acquire()
+        try:
+            self._recover_if_new()
+            if self.run.read()[1]:
+                from eventstore.recovery import write_anew
+
+                write_anew(self.tail.directory, self.tail.schema, self.clock(), self.segment_size)
+                self.run.set_failed(False)
+            self.tail.catch_up(projection)
+            if self.tail.remainder():  # a writer died, or could not take back, in the midst of a full disk
+                from eventstore.recovery import recover
+
+                recover(self.tail.directory, self.tail.schema, self.clock())
+                self.tail.catch_up(projection)
+        except BaseException:
+            self.lock.release()
+            raise
+
+    def end(self) -> None:
+        self.lock.release()
+
+    def close(self) -> None:
+        self.lock.close()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file, self._segment = -1, 0
+
+    def _recover_if_new(self) -> None:
+        identity = self.lock.identity()
+        if not self.run.current(identity):
+            from eventstore.recovery import recover
+
+            self.run.create(identity, recover(self.tail.directory, self.tail.schema, self.clock()))
+
+    def make_room(self, tx: Transaction) -> WriteFailed | None:
+        """Rotate where the segment is full or of an older schema. The error if that failed and only the reserve is left."""
+        at, header = self.tail.cursor, self.tail.header
+        old = header.schema < self.tail.schema.number
+        if not old and at.offset < self.segment_size - min(RESERVE, self.segment_size // 16):
+            return None
+        from eventstore.rotation import rotate
+
+        try:
+            now = self.clock()
+            rotate(
+                self.tail.directory,
+                header,
+                at,
+                self.tail.schema,
+                self.segment_size,
+                now=now,
+                op=tx.op,
+                by=tx.by,
+            )
+        except WriteFailed as error:
+            if old or error.errno not in _FULL:
+                raise
+            return error
+        self.tail.catch_up(tx.projection)
+        return None
+
+    def write(self, bodies: list[bytes]) -> None:
+        at, durable = self.tail.cursor, self.run.read()[0]
+        lines, h, more = [], at.h, len(bodies)
+        for body in bodies:
+            more -= 1
+            line, h = close(body, h, durable=durable, more=more)
+            lines.append(line)
+        data = b"".join(lines)
+        if self._segment != at.segment or not os.fstat(self._file).st_nlink:
+            self._open_for_writing(at.segment)
+        self._write_or_take_back(data, at.offset)
+        self.tail.cursor = Cursor(at.segment, at.offset + len(data), at.n + len(bodies), h)
+        self.tail.ahead = False
+
+    def _open_for_writing(self, segment: int) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._segment = -1, 0
+        try:
+            self._file = open_segment(self.tail.directory, segment, os.O_WRONLY | os.O_APPEND)
+        except OSError as error:
+            raise NotWritable(
+                os.path.join(self.tail.directory, name_of(segment)), os.strerror(error.errno or 0)
+            ) from None
+        self._segment = segment
+
+    def _write_or_take_back(self, data: bytes, start: int) -> None:
+        """One write(2). A short one is completed or, where the disk is full, taken back under the same lock."""
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError as error:
+            os.ftruncate(self._file, start)
+            raise WriteFailed(error.errno or 0, "append") from None
+
+    def sync(self, n: int) -> None:
+        """Everything up to line `n` on disk, or WriteFailed: a failed sync is not believed on a second try."""
+        try:
+            os.fdatasync(self._file)
+        except OSError as error:
+            self.run.set_failed(True)
+            raise WriteFailed(error.errno or 0, "sync") from None
+        if not self.run.raise_durable(n):
+            raise WriteFailed(errno.EIO, "sync of an earlier line by another process")
+
+
+class Transaction:
+    """Events that exist together or not at all, decided on the newest state. See `Journal.transaction`.
+
+    Leaving the block writes them in one write, unlocks, and syncs if any of them asks for it: when the
+    `with` statement is over without an error they are on disk. An exception in the block writes nothing.
+    """
+
+    def __init__(
+        self, writer: Writer, projection: Projection, by: dict[str, int | str], why: str, op: str
+    ) -> None:
+        self.writer = writer
+        self.projection = projection
+        self.by = by
+        self.why = why
+        self.op = op
+        self._bodies: list[bytes] = []
+        self._full: WriteFailed | None = None
+        self._sync = False
+
+    def __enter__(self) -> Self:
+        self.writer.begin(self.projection)
+        return self
+
+    def append(self, stream: str, event: Event, *, sync: bool = True, reserve: bool = False) -> Event:
+        """Stamp `event` with its envelope, apply it to the projection, and write it when the block ends.
+
+        `reserve`: this event makes room or must not be lost; it may use the space kept for a full disk.
+        """
+        if "n" in event.__dict__:
+            raise ValueError(f"{event!r} is in a journal already")
+        writer = self.writer
+        if not self._bodies:
+            self._full = writer.make_room(self)
+        if self._full and not reserve:
+            raise self._full
+        event.n = writer.tail.cursor.n + len(self._bodies) + 1
+        event.ts, event.up = writer.clock()
+        event.s, event.v = stream, self.projection.version(stream) + 1
+        event.op, event.by, event.why = self.op, self.by, self.why
+        body = encode(event)
+        if len(body) > LINE_LIMIT - FRAME_SIZE:
+            raise EventTooLarge(event.tag, len(body), LINE_LIMIT)
+        writer.tail.ahead = True
+        self._bodies.append(body)
+        self._sync = self._sync or sync
+        self.projection.apply(event)
+        return event
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        writer = self.writer
+        try:
+            if kind is None and self._bodies:
+                writer.write(self._bodies)
+        finally:
+            writer.end()
+        if kind is None and self._sync:
+            writer.sync(writer.tail.cursor.n)
