@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         errno: int
         step: str
         message: str
+        path: str
 
     class Effects(Protocol):
         """The handlers, bound to a host: facts on success, a Failure otherwise; never an OSError."""
@@ -139,7 +140,7 @@ class Engine:
             key=step.key,
             errno=result.errno,
             step=result.step,
-            message=result.message,
+            message=f"{result.message}: {result.path}" if result.path else result.message,
         )
 
     def _record(self, stream: str, event: Event, *, why: str, sync: bool = False) -> None:

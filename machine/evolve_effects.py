@@ -81,12 +81,13 @@ def _failed(c: Subject, e: Any) -> None:
         if row is not None:
             c.held.remove(row)
             c.leftovers.append(row)
-    elif e.verb == "do" and isinstance(c, Container):
-        _do_failed(c, e)
+    elif isinstance(c, Container):
+        c.error = {"kind": e.kind, "errno": e.errno, "step": e.step, "message": e.message}
+        if e.verb == "do":
+            _do_failed(c, e)
 
 
 def _do_failed(c: Container, e: Any) -> None:
-    c.error = {"kind": e.kind, "errno": e.errno, "step": e.step, "message": e.message}
     if e.kind == "frozen":  # it could not be paused: it runs on, unless something else was asked meanwhile
         if c.status == "paused":
             move(c, "unpause", e)

@@ -30,6 +30,15 @@ STATUSES = (
 # Users' verbs; only these are named in messages. The other triggers are facts.
 VERBS = ("start", "stop", "kill", "pause", "unpause", "restart", "rm", "exec", "rename", "update")
 
+# `reason` of `container.exited`.
+EXIT_REASONS = {
+    "exit": "it ended by itself, with a code",
+    "signal": "a signal ended it; the code is 128 + its number",
+    "oom": "the kernel killed it because its memory limit was reached",
+    "lost: monitor": "it ended while nobody watched it; the code is unknown unless somebody could still tell it",
+    "lost: reboot": "the machine went down under it; the code is unknown",
+}
+
 LIVE = ["starting", "running", "paused", "stopping"]
 SETTLED = ["created", "running", "paused", "exited", "restarting", "failed"]
 

@@ -110,8 +110,7 @@ def _signal(c: Container, *, recorded: bool = False) -> Step | None:
     if not c.signals or process is None:
         return None
     n, signal = c.signals[0]
-    spec = {"pid": process["pid"], "start": process["start"], "boot": process["boot"], "signal": signal}
-    return Step("do", "signal", str(n), spec, recorded=recorded)
+    return Step("do", "signal", str(n), {**process, "signal": signal}, recorded=recorded)
 
 
 # --- specifications: one maker a kind, read by its handler in effects/ ------------------------------
@@ -132,24 +131,24 @@ def _hosts(hostname: str) -> str:
     return f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t{hostname}\n"
 
 
-def _fifos(c: Container) -> list[str]:
-    return [] if c.setting("tty") else ["stdout", "stderr"]
+def _fifos(c: Container) -> dict[str, list[int]]:
+    return {} if c.setting("tty") else {"stdout": [0, 0], "stderr": [0, 0]}
 
 
 def _cgroup(c: Container, places: Places) -> dict[str, Any]:
     return {
-        "parent": f"mydocker-{places.root_id}",
-        "name": c.id,
+        **_cgroup_names(c, places),
         "limits": c.setting("limits"),
         "privileged": c.setting("privileged"),
     }
 
 
+def _cgroup_names(c: Container, places: Places) -> dict[str, Any]:
+    return {"parent": f"mydocker-{places.root_id}", "name": c.id}
+
+
 def _init(c: Container, places: Places) -> dict[str, Any]:
     here = places.container(c.id)
-    tty = c.setting("tty")
-    cgroup = c.holding("cgroup")
-    facts = cgroup.facts if cgroup is not None else {}
     keys = ("cwd", "user", "groups", "volumes", "tmpfs", "network", "tty", "stdin", "caps", "privileged")
     more = ("read_only", "no_new_privileges", "init", "shm_size")
     return {
@@ -162,20 +161,16 @@ def _init(c: Container, places: Places) -> dict[str, Any]:
         "upper": f"{here}/upper",
         "work": f"{here}/work",
         "files": {f"/etc/{name}": f"{here}/etc/{name}" for name in ("hosts", "hostname", "resolv.conf")},
-        "stdio": {} if tty else {name: f"{here}/{name}" for name in ("stdout", "stderr")},
-        "joins": facts.get("joins", []),
-        "cgroup2": facts.get("cgroup2", ""),
+        "stdio": {name: f"{here}/{name}" for name in _fifos(c)},
+        "cgroup": _cgroup_names(c, places),
     }
 
 
 def _root_link(c: Container, places: Places) -> dict[str, Any]:
-    process = c.process_identity or {}
     return {
         "link": f"{places.root}/mnt/{c.name}",
         "via": f"{places.run}/{places.root_id}/mnt/{c.id}",
-        "pid": process.get("pid", 0),
-        "start": process.get("start", 0),
-        "boot": process.get("boot", ""),
+        **(c.process_identity or {"pid": 0, "start": 0, "boot": ""}),
     }
 
 

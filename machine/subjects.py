@@ -124,7 +124,9 @@ class Container(Subject):
     def process_identity(self) -> dict[str, Any] | None:
         """{pid, start, boot} of its first process while it is held."""
         init = self.holding("init")
-        return init.facts if init is not None and init.facts.get("pid") else None
+        if init is None or not init.facts.get("pid"):
+            return None
+        return {key: init.facts[key] for key in ("pid", "start", "boot")}
 
 
 class Layer(Subject):
