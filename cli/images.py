@@ -9,10 +9,9 @@ from cli.jobs import Work
 from cli.progress import Progress
 from cli.session import Session
 from effects import layers
-from machine import decide
+from machine import decide, parse
 from machine.errors import NoSuchImage
 from machine.events import ImagePublished, LayerPublished
-from machine.parse import image_name
 from machine.subjects import Image
 
 TYPE_CHECKING = False
@@ -28,7 +27,9 @@ def resolve(session: Session, reference: str) -> Image:
     Raises NoSuchImage, InvalidValue, OSError for a broken archive.
     """
     if "/" in reference:
-        return _from_tar(session, os.path.abspath(reference), os.path.basename(reference).removesuffix(".tar"))
+        return _from_tar(
+            session, os.path.abspath(reference), os.path.basename(reference).removesuffix(".tar")
+        )
     tar = f"{session.root}/{reference}.tar"
     if os.path.lexists(tar):
         return _from_tar(session, tar, reference)
@@ -45,9 +46,11 @@ def config(session: Session, image: Image) -> dict[str, Any]:
     return layers.config(f"{session.root}/layers/{image.layers[0]}")
 
 
-def import_stream(session: Session, fd: int, name: str, source: dict[str, int | str], *, total: int = 0) -> Image:
+def import_stream(
+    session: Session, fd: int, name: str, source: dict[str, int | str], *, total: int = 0
+) -> Image:
     """Extract a tar stream into a layer and publish it under `name`. Whole or not at all."""
-    image_name(name)
+    parse.name(name, "image name")
     from effects import archive
 
     with Work(session, "import", str(source.get("path", "-")), name) as work:

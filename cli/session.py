@@ -6,11 +6,16 @@ boot and mends what a dead holder left on the container they touch.
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from cli import bootstrap
+import click
+
+from cli import bootstrap, options
 from effects import identity
 from effects.locks import Locks
 from eventstore.errors import JournalMissing
@@ -25,11 +30,6 @@ from machine.world import World
 LIVE = ("starting", "running", "paused", "stopping")
 SNAPSHOT_EVERY = 512  # events; folding one costs about 2 us, loading a snapshot of 400 containers 0.5 ms
 SNAPSHOT_CODE = "1"  # changes when folding the same events gives another world
-
-
-class NotRoot(MachineError):
-    def __init__(self) -> None:
-        super().__init__("this needs root [use sudo]")
 
 
 class StillBusy(MachineError):
@@ -104,10 +104,8 @@ class Session:
     # --- writing -------------------------------------------------------------------------------------
 
     def engine(self) -> Engine:
-        """The engine for writing. Raises NotRoot, JournalError, OSError for a root that cannot be one."""
+        """The engine for writing. Raises JournalError, OSError for a root that cannot be one."""
         if self._engine is None:
-            if os.geteuid() != 0:
-                raise NotRoot
             os.umask(0o077)
             self._make_root()
             journal, world = self._read(read_only=False)
@@ -150,7 +148,9 @@ class Session:
             container = decide.find(engine.world, reference)
         return container
 
-    def carry_out(self, container_id: str, until: Callable[[Container | None], bool], seconds: float, what: str) -> None:
+    def carry_out(
+        self, container_id: str, until: Callable[[Container | None], bool], seconds: float, what: str
+    ) -> None:
         """After a decision: see that it is done, by the container's monitor or by ourselves.
 
         Returns when `until` holds. StillBusy at the deadline.
@@ -178,3 +178,38 @@ class Session:
 
             payload = msgspec.json.encode(self._engine.world.dump())
             Snapshots(f"{self.root}/journal").save(SNAPSHOT_CODE, self._engine.journal.cursor, payload)
+
+
+def pass_session(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the command its `session`, and close it afterwards."""
+
+    @functools.wraps(function)
+    def with_session(*args: Any, **values: Any) -> Any:
+        context = click.get_current_context()
+        where = options.places_of(context)
+        session = Session(where.root, where.run_dir, options.typed(context))
+        try:
+            return function(session, *args, **values)
+        finally:
+            session.close()
+
+    return with_session
+
+
+def each(names: Iterable[str], action: Callable[[str], Any], *, say: bool = True) -> None:
+    """Do it for every name, one failure not keeping the others from it; ends with the last failure's code.
+
+    Says each name that is done, as docker does.
+    """
+    code = 0
+    for name in names:
+        try:
+            action(name)
+        except (MachineError, OSError) as error:
+            sys.stderr.write(f"mydocker: {error}\n")
+            code = getattr(error, "exit_code", 125)
+        else:
+            if say:
+                click.echo(name)
+    if code:
+        sys.exit(code)

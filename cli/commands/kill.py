@@ -1,0 +1,35 @@
+"""`mydocker kill`."""
+
+from __future__ import annotations
+
+import click
+
+from cli.commands.stop import ended
+from cli.options import command, value
+from cli.session import Session, each, pass_session
+from machine import decide
+from machine.signals import signal_number
+from machine.subjects import Container
+
+SIGKILL = 9
+PATIENCE = 30.0  # seconds for a signal to be sent, or for the dead to be cleared away
+
+
+@command()
+@value("signal", "-s", "--signal", parse=signal_number, metavar="SIGNAL", help="Instead of KILL.")
+@click.argument("names", nargs=-1, required=True)
+@pass_session
+def kill(session: Session, names: tuple[str, ...], signal: int | None) -> None:
+    """Send containers a signal; KILL if none is given."""
+    each(names, lambda name: kill_one(session, name, signal or SIGKILL))
+
+
+def kill_one(session: Session, name: str, signal: int) -> None:
+    """Signal one container; with KILL, wait until it has ended."""
+    container = session.touch(name)
+    session.engine().decide(decide.kill, container.id, signal)
+
+    def sent(now: Container | None) -> bool:
+        return now is None or ended(now) or not now.signals
+
+    session.carry_out(container.id, ended if signal == SIGKILL else sent, PATIENCE, "killing")

@@ -1,0 +1,39 @@
+"""`mydocker rm`."""
+
+from __future__ import annotations
+
+import click
+
+from cli.options import command, flag
+from cli.session import Session, each, pass_session
+from machine import decide
+from machine.errors import NoSuchContainer
+from machine.subjects import Container
+
+PATIENCE = 60.0
+
+
+@command()
+@flag("force", "-f", "--force", help="Kill it first if it is live; no error if it does not exist.")
+@click.argument("names", nargs=-1, required=True)
+@pass_session
+def rm(session: Session, names: tuple[str, ...], *, force: bool) -> None:
+    """Remove containers, and all they wrote that is in no volume."""
+    each(names, lambda name: remove_one(session, name, force=force))
+
+
+def remove_one(session: Session, name: str, *, force: bool) -> None:
+    """Remove one container. Its name is free once the decision is in the journal."""
+    try:
+        container = session.touch(name)
+    except NoSuchContainer:
+        if force:
+            return
+        raise
+    session.engine().decide(decide.remove, container.id, force=force)
+    session.carry_out(container.id, gone, PATIENCE, "removing")
+
+
+def gone(container: Container | None) -> bool:
+    """Removed; what could not be undone is a leftover, which the next command or `replay` tries again."""
+    return container is None or container.status == "removed"

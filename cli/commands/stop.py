@@ -1,0 +1,45 @@
+"""`mydocker stop`."""
+
+from __future__ import annotations
+
+import click
+
+from cli.options import command, value
+from cli.session import Session, each, pass_session
+from machine import decide
+from machine.signals import signal_number
+from machine.subjects import Container
+
+SECOND = 1_000_000_000
+GRACE = 20.0  # seconds beyond the container's own time, for SIGKILL and the undoing
+
+
+@command()
+@value("seconds", "-t", "--time", metavar="SECONDS", help="Time until SIGKILL; -1: never.", type=int)
+@value("signal", "-s", "--signal", parse=signal_number, metavar="SIGNAL", help="The first signal, instead of the container's.")
+@click.argument("names", nargs=-1, required=True)
+@pass_session
+def stop(session: Session, names: tuple[str, ...], seconds: int | None, signal: int | None) -> None:
+    """Ask containers to end, and kill them when they do not in time."""
+    each(names, lambda name: stop_one(session, name, seconds=seconds, signal=signal))
+
+
+def stop_one(session: Session, name: str, *, seconds: int | None = None, signal: int | None = None) -> None:
+    """Stop one container and wait until it has ended and nothing of its run is left."""
+    container = session.touch(name)
+    timeout = None if seconds is None else -1 if seconds < 0 else seconds * SECOND
+    engine = session.engine()
+    if not engine.decide(decide.stop, container.id, timeout=timeout, signal=signal):
+        return
+    allowed = container.setting("stop_timeout") if timeout is None else timeout
+    patience = 1e9 if allowed < 0 else allowed / SECOND + GRACE
+    session.carry_out(container.id, ended, patience, "stopping")
+
+
+def ended(container: Container | None) -> bool:
+    """Not live any more, and nothing of its run held."""
+    return container is None or (
+        container.status in ("created", "exited", "failed", "removed") and container.holding("init") is None
+    )
+
+

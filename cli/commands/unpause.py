@@ -1,0 +1,30 @@
+"""`mydocker unpause`."""
+
+from __future__ import annotations
+
+import click
+
+from cli.commands.pause import PATIENCE
+from cli.options import command
+from cli.session import Session, each, pass_session
+from machine import decide
+from machine.subjects import Container
+
+
+@command()
+@click.argument("names", nargs=-1, required=True)
+@pass_session
+def unpause(session: Session, names: tuple[str, ...]) -> None:
+    """Let paused containers go on."""
+    each(names, lambda name: unpause_one(session, name))
+
+
+def unpause_one(session: Session, name: str) -> None:
+    """Thaw one container."""
+    container = session.touch(name)
+    session.engine().decide(decide.unpause, container.id)
+
+    def thawed(now: Container | None) -> bool:
+        return now is None or now.holding("frozen") is None
+
+    session.carry_out(container.id, thawed, PATIENCE, "unpausing")

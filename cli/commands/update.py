@@ -1,0 +1,46 @@
+"""`mydocker update`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cli.options import command
+from cli.run_options import limit_options
+from cli.session import Session, each, pass_session
+from machine import decide
+from machine.errors import EffectFailure, InvalidValue
+from machine.subjects import Container
+
+PATIENCE = 30.0
+
+
+@command()
+@limit_options
+@click.argument("names", nargs=-1, required=True)
+@pass_session
+def update(session: Session, names: tuple[str, ...], settings: dict[str, Any]) -> None:
+    """Change the limits or the restart policy of containers, running ones in place."""
+    if not settings:
+        raise InvalidValue("update", " ".join(names), "no new limit was given [see update --help]")
+    each(names, lambda name: update_one(session, name, settings))
+
+
+def update_one(session: Session, name: str, settings: dict[str, Any]) -> None:
+    """Change one container. EffectFailure where the kernel refuses the new limits; the old ones stay."""
+    container = session.touch(name)
+    engine = session.engine()
+    before = dict(container.setting("limits"))
+    engine.decide(
+        decide.update, container.id, limits=settings.get("limits", {}), restart=settings.get("restart")
+    )
+
+    def applied(now: Container | None) -> bool:
+        return now is None or not (now.changed or (now.pending and now.pending[0] == "change"))
+
+    session.carry_out(container.id, applied, PATIENCE, "updating")
+    now = engine.world.containers.get(container.id)
+    if now is not None and now.error is not None and now.error["kind"] == "cgroup":
+        engine.decide(decide.update, container.id, limits=before, restart=None)
+        raise EffectFailure(f"cannot update {name}", now.error["step"], now.error["message"])

@@ -1,0 +1,35 @@
+"""`mydocker wait`."""
+
+from __future__ import annotations
+
+import click
+
+from cli.commands.stop import ended
+from cli.options import command
+from cli.session import Session, each, pass_session
+from machine.projections import exit_code
+from machine.subjects import Container
+
+FOR_EVER = 1e9
+
+
+@command()
+@click.argument("names", nargs=-1, required=True)
+@pass_session
+def wait(session: Session, names: tuple[str, ...]) -> None:
+    """Wait until containers have ended, and print the exit code of each."""
+    each(names, lambda name: click.echo(wait_one(session, name)), say=False)
+
+
+def wait_one(session: Session, name: str) -> int:
+    """The exit code, as a shell shows it; 255 where nobody could learn it."""
+    container = session.touch(name)
+    last = container
+
+    def over(now: Container | None) -> bool:
+        nonlocal last
+        last = now or last
+        return ended(now)
+
+    session.carry_out(container.id, over, FOR_EVER, "waiting for")
+    return exit_code(last)

@@ -1,0 +1,115 @@
+"""From options to a created container: the image, its defaults, the secrets, the one decision."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+from cli import images
+from cli.run_options import RunOptions
+from cli.session import Session
+from effects import process_file
+from machine import decide
+from machine.errors import EffectFailure, InvalidValue, MachineError
+from machine.events import ContainerCreated
+from machine.subjects import Container
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SHOWN = 1024  # bytes of a command line that the journal keeps, for people; the process file has it whole
+INIT_PROGRAMS = ("tini-static", "tini", "catatonit")
+
+
+class NoInit(MachineError):
+    def __init__(self) -> None:
+        super().__init__(f"--init: none of {', '.join(INIT_PROGRAMS)} is installed [apt-get install tini]")
+
+
+def create(session: Session, options: RunOptions) -> tuple[Container, int]:
+    """A container in status `created`, and the descriptor that holds its lock, for whoever settles it next.
+
+    Raises InvalidValue, NoSuchImage, NameInUse, EffectFailure; then nothing of it is left.
+    """
+    engine = session.engine()
+    image = images.resolve(session, options.image)
+    config = images.config(session, image)
+    container_id = os.urandom(32).hex()
+    argv = _argv(options, config)
+    env = {"PATH": PATH, **config.get("env", {}), **options.env}
+    process = f"process-{os.urandom(8).hex()}.json"
+    session.secrets[process] = process_file.encode(argv, env)
+    created = ContainerCreated(
+        id=container_id,
+        name=options.name or container_id[:12],
+        image=image.name,
+        layers=image.layers,
+        command=shown(argv),
+        process=process,
+        env_keys=sorted(map(printable, env)),
+        settings=_settings(options, config),
+    )
+    lock = session.locks.take(container_id)
+    assert lock is not None, "a random id is nobody else's"
+    try:
+        engine.decide(decide.create, created)
+        container = engine.world.containers[container_id]
+        engine.settle(container.stream)
+        if container.status != "created":
+            raise creation_failure(container)
+    except BaseException:
+        os.close(lock)
+        raise
+    return container, lock
+
+
+def creation_failure(container: Container) -> EffectFailure:
+    """What kept it from being created; it is removed already."""
+    error = container.error or {"step": container.status, "message": "interrupted"}
+    return EffectFailure(f"cannot create {container.name}", error["step"], error["message"])
+
+
+def _argv(options: RunOptions, config: dict[str, Any]) -> list[str]:
+    if options.entrypoint is None:
+        entrypoint, default = config.get("entrypoint", []), config.get("cmd", [])
+    else:
+        entrypoint, default = [options.entrypoint] if options.entrypoint else [], []
+    argv = [*entrypoint, *(options.argv or default)]
+    if not argv or not argv[0]:
+        raise InvalidValue("command", " ".join(argv), f"none was given, and the image {options.image} has none")
+    return argv
+
+
+def _settings(options: RunOptions, config: dict[str, Any]) -> dict[str, Any]:
+    image_has = {"cwd": config.get("workdir", ""), "user": config.get("user", "")}
+    settings = {key: text for key, text in image_has.items() if text}
+    settings |= options.settings()
+    if config.get("labels"):
+        settings["labels"] = {**config["labels"], **settings.get("labels", {})}
+    if options.init:
+        settings["init"] = _init_program()
+    return settings
+
+
+def _init_program() -> str:
+    for name in INIT_PROGRAMS:
+        found = shutil.which(name, path="/usr/bin:/usr/sbin:/bin:/sbin:/usr/libexec/podman:/usr/local/bin")
+        if found:
+            return found
+    raise NoInit
+
+
+def shown(argv: list[str]) -> list[str]:
+    """The command line for people: printable, and cut to a length that a journal line can carry."""
+    words: list[str] = []
+    room = SHOWN
+    for word in map(printable, argv):
+        if len(word) > room:
+            return [*words, f"{word[:room]}..."]
+        words.append(word)
+        room -= len(word)
+    return words
+
+
+def printable(text: str) -> str:
+    """Undecodable bytes as \\xNN: the journal is UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
