@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 STATUSES = (
     "absent",  # no such container
     "creating",  # the decision is in the journal, the directory not yet on disk
-    "created",
+    "created",  # its directory is there, it has not run yet
     "starting",  # its monitor makes cgroup, init, links; the first instruction has not run
-    "running",
-    "paused",
+    "running",  # its first instruction has run
+    "paused",  # its processes are frozen
     "stopping",  # asked to end; the signal is sent, the deadline runs
-    "exited",
+    "exited",  # ended, by itself or because it was asked to; code and reason are kept
     "restarting",  # ended, and a restart policy will start it again
     "failed",  # the last start did not come to its first instruction
-    "removing",
-    "removed",
+    "removing",  # its name is free already; what it holds is being undone
+    "removed",  # known only while something of it could not be undone
 )
 
 # Users' verbs; only these are named in messages. The other triggers are facts.
