@@ -1,0 +1,155 @@
+"""Events stamped as a journal would stamp them, folded into a world: lives of containers without any kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from eventstore.event import Event
+from machine import decide
+from machine import events as ev
+from machine.plan import Places, Step, plan
+from machine.world import World
+
+PLACES = Places("/root", "/run", "0badcafe")
+LIMIT = 200  # steps of one settling; a whole life takes some twenty
+SECOND = 1_000_000_000
+BOOT = "boot-1"
+MACHINE = "machine-1"
+LAYER = "sha256-of-a-layer"
+
+Outcome = Callable[[Step], dict[str, Any] | None]
+
+
+def container_id(digit: str) -> str:
+    """64 digits, as long as a real one."""
+    return digit * 64
+
+
+def created(name: str, digit: str = "a", **settings: Any) -> ev.ContainerCreated:
+    """A container called `name` without an image, all settings at their defaults but those given."""
+    return ev.ContainerCreated(
+        id=container_id(digit),
+        name=name,
+        image="busybox",
+        layers=[],
+        command=["sh"],
+        process="process-0.json",
+        env_keys=["PATH"],
+        settings=settings,
+    )
+
+
+def facts_of(step: Step) -> dict[str, Any]:
+    """What a handler would answer: enough for the steps that build on it."""
+    if step.kind == "init":
+        return {"pid": 4711, "start": 99, "boot": BOOT, "mounts": []}
+    if step.kind == "cgroup":
+        return {"joins": ["/cg/tasks"], "cgroup2": ""}
+    return {}
+
+
+def intent(step: Step) -> Event:
+    """The intent of a step, as the engine records it."""
+    if step.verb == "do":
+        return ev.EffectDo(kind=step.kind, key=step.key, spec=step.spec)
+    if step.verb == "undo":
+        return ev.EffectUndo(kind=step.kind, key=step.key)
+    return ev.EffectChange(kind=step.kind, key=step.key, spec=step.spec)
+
+
+def outcome(step: Step, facts: dict[str, Any] | None) -> Event:
+    """Success with these facts, or a failure where there are none."""
+    if facts is not None:
+        return ev.EffectDone(verb=step.verb, kind=step.kind, key=step.key, facts=facts)
+    return ev.EffectFailed(
+        verb=step.verb, kind=step.kind, key=step.key, errno=5, step=step.kind, message="broken"
+    )
+
+
+def well(step: Step) -> dict[str, Any]:
+    """Everything succeeds."""
+    return facts_of(step) if step.verb != "undo" else {}
+
+
+def failing(*which: tuple[str, str]) -> Outcome:
+    """Success, but for these (verb, kind)."""
+    return lambda step: None if (step.verb, step.kind) in which else well(step)
+
+
+class History:
+    """What has happened so far, and the world it led to."""
+
+    def __init__(self, *decisions: decide.Decision) -> None:
+        self.world = World()
+        self.events: list[Event] = []
+        self.now = 0
+        for decision in decisions:
+            self.record(decision)
+
+    def note(self, stream: str, event: Event) -> Event:
+        """Stamp and fold one event; a second after the one before."""
+        self.now += SECOND
+        event.n, event.ts, event.up = len(self.events) + 1, 10**18 + self.now, self.now
+        event.s, event.v = stream, self.world.version(stream) + 1
+        event.op, event.by, event.why = "op-1", {"uid": 0, "cmd": "test"}, "user"
+        self.events.append(event)
+        self.world.apply(event)
+        return event
+
+    def record(self, decision: decide.Decision) -> None:
+        """What was decided, as one append."""
+        for stream, event in decision:
+            self.note(stream, event)
+
+    def decide(self, verb: Callable[..., decide.Decision], *args: Any, **more: Any) -> decide.Decision:
+        """Decide on the world as it is, and record that."""
+        decision = verb(self.world, *args, **more)
+        self.record(decision)
+        return decision
+
+    def step(self, stream: str, how: Outcome = well) -> Step | None:
+        """One turn of settling: intent and outcome; the step, or None where nothing is left to do."""
+        subject = self.world.subject(stream)
+        step = plan(subject, PLACES) if subject is not None else None
+        if step is not None:
+            self.begin(stream, step)
+            self.note(stream, outcome(step, how(step)))
+        return step
+
+    def begin(self, stream: str, step: Step) -> None:
+        """The intent alone, unless it is in the journal already."""
+        if not step.recorded:
+            self.note(stream, intent(step))
+
+    def settle(self, stream: str, how: Outcome = well) -> list[str]:
+        """All turns until nothing is left to do: "do directory", "undo init" ..."""
+        done: list[str] = []
+        while (step := self.step(stream, how)) is not None:
+            done.append(f"{step.verb} {step.kind}")
+            assert len(done) < LIMIT, f"the plan does not come to rest: {done[-6:]}"
+        return done
+
+    def settle_all(self, how: Outcome = well) -> None:
+        """Every subject that there is."""
+        for subject in list(self.world.subjects()):
+            self.settle(subject.stream, how)
+
+
+def alive(name: str = "c1", digit: str = "a", **settings: Any) -> History:
+    """A container that runs."""
+    history = History()
+    history.decide(decide.note_boot, boot=BOOT, machine=MACHINE)
+    history.decide(decide.create, created(name, digit, **settings))
+    history.settle(f"container/{container_id(digit)}")
+    history.decide(decide.start, name)
+    history.settle(f"container/{container_id(digit)}")
+    return history
+
+
+def fold(events: Iterable[Event]) -> World:
+    """The world that these events lead to."""
+    world = World()
+    for event in events:
+        world.apply(event)
+    return world
