@@ -75,13 +75,13 @@ class Engine:
         with self._transaction(why) as tx:
             return [tx.append(stream, event) for stream, event in verb(self.world, *args, **more)]
 
-    def settle(self, stream: str, *, why: str = "user") -> Subject | None:
+    def settle(self, stream: str, *, why: str = "user", note: Event | None = None) -> Subject | None:
         """Carry out what the subject's status calls for, until nothing is left to do.
 
-        Only its settler may call this: the holder of the subject's lock. Returns the subject, None if it is
+        `note` is appended first, with the first intent. Only its settler may call this: the holder of the subject's lock. Returns the subject, None if it is
         gone. Failures are outcomes: they are in the journal and in the subject's `error` or `leftovers`.
         """
-        outcome: Event | None = None
+        outcome = note
         while True:
             with self._transaction(why) as tx:
                 if outcome is not None:
@@ -117,7 +117,8 @@ class Engine:
             if not row.done or row.stale or row.kind in DISK or (row.kind, row.key) not in wanted(subject):
                 continue
             if self.effects.probe(row.kind, row.spec, row.facts) is None:
-                if row.kind == "init" and isinstance(subject, Container):
+                # Lost before its gate was opened, its program never ran: `settle` makes it anew.
+                if row.kind == "init" and isinstance(subject, Container) and subject.holding("release"):
                     self.decide(decide.note_exit, subject.id, why=why, **self._last_words(row.facts))
                 self._record(stream, EffectLost(kind=row.kind, key=row.key), why=why)
 

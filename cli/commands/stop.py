@@ -16,7 +16,14 @@ GRACE = 20.0  # seconds beyond the container's own time, for SIGKILL and the und
 
 @command()
 @value("seconds", "-t", "--time", metavar="SECONDS", help="Time until SIGKILL; -1: never.", type=int)
-@value("signal", "-s", "--signal", parse=signal_number, metavar="SIGNAL", help="The first signal, instead of the container's.")
+@value(
+    "signal",
+    "-s",
+    "--signal",
+    parse=signal_number,
+    metavar="SIGNAL",
+    help="The first signal, instead of the container's.",
+)
 @click.argument("names", nargs=-1, required=True)
 @pass_session
 def stop(session: Session, names: tuple[str, ...], seconds: int | None, signal: int | None) -> None:
@@ -41,5 +48,3 @@ def ended(container: Container | None) -> bool:
     return container is None or (
         container.status in ("created", "exited", "failed", "removed") and container.holding("init") is None
     )
-
-

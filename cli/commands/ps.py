@@ -1,0 +1,91 @@
+"""`mydocker ps`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cli.options import command, flag, value
+from cli.render import Column, listing, local_time
+from cli.session import Session, pass_session
+from effects import identity
+from machine import parse
+from machine.projections import exit_code, long_status, pid, shown_status, visible
+from machine.subjects import Container
+
+SHORT = 12  # digits of an id
+COLUMNS = [
+    Column("ID", "ID"),
+    Column("Names", "NAME"),
+    Column("Pid", "PID"),
+    Column("Status", "STATUS"),
+    Column("Command", "COMMAND"),
+    Column("CreatedAt", "CREATED"),
+]
+FIELDS = ("State", "Image", "Labels", "ExitCode")
+FILTERS = ("id", "name", "status", "label", "ancestor", "exited")
+
+
+@command()
+@flag("_all", "-a", "--all", help="All containers, as always.")
+@flag("quiet", "-q", "--quiet", help="Ids only.")
+@flag("no_trunc", "--no-trunc", help="Whole ids and commands.")
+@value("filters", "-f", "--filter", multiple=True, metavar="K=V", help=f"Only these: {', '.join(FILTERS)}.")
+@value("form", "--format", metavar="FORM", help="json, table, or a template such as {{.Names}}.")
+@pass_session
+def ps(session: Session, filters: tuple[str, ...], form: str | None, **flags: bool) -> None:
+    """List containers."""
+    wanted = parse.filters(filters, FILTERS, "--filter")
+    rows = [row(c, whole=flags["no_trunc"]) for c in visible(session.world) if matches(c, wanted)]
+    if flags["quiet"]:
+        lines = [r["ID"] for r in rows]
+    else:
+        lines = list(listing(rows, COLUMNS, form or "", fields=FIELDS))
+    for line in lines:
+        click.echo(line)
+
+
+def row(c: Container, *, whole: bool = False) -> dict[str, Any]:
+    """One container's fields; liveness is the kernel's word, not the journal's memory."""
+    status, live = long_status(c), pid(c)
+    process = c.process_identity
+    if live and process is not None and not identity.alive(process):
+        status, live = "exited (unseen)", 0
+    line = " ".join(c.command)
+    return {
+        "ID": c.id if whole else c.id[:SHORT],
+        "Names": c.name,
+        "Pid": str(live) if live else "",
+        "Status": status,
+        "State": shown_status(c),
+        "Command": line if whole or len(line) <= 40 else f"{line[:37]}...",  # noqa: PLR2004 - a column's width
+        "CreatedAt": local_time(c.created),
+        "Image": c.image,
+        "Labels": c.setting("labels"),
+        "ExitCode": exit_code(c),
+    }
+
+
+def matches(c: Container, wanted: dict[str, list[str]]) -> bool:
+    """Whether each filter's key has one of its values, as docker does; every label must match."""
+    tests = {
+        "id": lambda text: c.id.startswith(text),
+        "name": lambda text: text in c.name,
+        "status": lambda text: text in (c.status, shown_status(c)),
+        "ancestor": lambda text: text == c.image,
+        "exited": lambda text: c.exit is not None and text == str(exit_code(c)),
+    }
+    for key, texts in wanted.items():
+        if key == "label":
+            if not all(_has_label(c, text) for text in texts):
+                return False
+        elif not any(tests[key](text) for text in texts):
+            return False
+    return True
+
+
+def _has_label(c: Container, text: str) -> bool:
+    key, equals, wanted = text.partition("=")
+    labels = c.setting("labels")
+    return key in labels and (not equals or labels[key] == wanted)
