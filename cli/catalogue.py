@@ -1,0 +1,52 @@
+"""Every command and its one line of help, so that the list needs none of their modules. A test keeps it true."""
+
+from __future__ import annotations
+
+SECTIONS: dict[str, dict[str, str]] = {
+    "Containers": {
+        "run": "Create a container, start it, and relay what it says.",
+        "create": "Create a container without starting it, and print its id.",
+        "start": "Start created or ended containers.",
+        "attach": "Join a running container's terminal or output.",
+        "stop": "Ask containers to end, and kill them when they do not in time.",
+        "kill": "Send containers a signal; KILL if none is given.",
+        "restart": "Stop containers and start them again.",
+        "pause": "Freeze all processes of containers.",
+        "unpause": "Let paused containers go on.",
+        "wait": "Wait until containers have ended, and print the exit code of each.",
+        "rm": "Remove containers, and all they wrote that is in no volume.",
+        "rename": "Give a container another name.",
+        "update": "Change the limits or the restart policy of containers, running ones in place.",
+    },
+    "Looking in": {
+        "ps": "List containers.",
+        "logs": "Print what a container wrote.",
+        "inspect": "Print all that is known of containers, images or layers, as JSON.",
+        "top": "List the processes of a container.",
+        "stats": "Show what containers use.",
+        "diff": "List what a container changed in its image.",
+        "port": "List the published ports of a container.",
+        "exec": "Run a command in a running container.",
+        "cp": "Copy files between a container and the host.",
+    },
+    "Images": {
+        "commit": "Make an image of a container's file system.",
+        "images": "List images.",
+        "rmi": "Remove images.",
+        "import": "Make an image of a tar.",
+        "export": "Write a container's file system as a tar.",
+    },
+    "The engine": {
+        "history": "Print every event of a container: when, what, who and why.",
+        "replay": "Rebuild the state from the journal, and finish or undo what was left half done.",
+        "version": "Print the versions of mydocker and of what it stands on.",
+        "info": "Print what this engine has and where, and what the kernel offers.",
+    },
+}
+
+COMMANDS: dict[str, str] = {name: line for section in SECTIONS.values() for name, line in section.items()}
+
+
+def module_of(name: str) -> str:
+    """The module of a command; `import` is no name for one in Python."""
+    return "cli.commands.import_" if name == "import" else f"cli.commands.{name}"

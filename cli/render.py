@@ -1,0 +1,169 @@
+"""What commands print: the series' tables, JSON lines, templates, sizes, ages, local time; never a raw escape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+MIN_CELL, GAP = 12, 3  # of Go's tabwriter as the series sets it
+_SECOND = 1_000_000_000
+_MINUTE, _HOUR = 60, 3600  # s
+_DAY, _YEAR = 24, 365 * 24  # h
+_DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
+class Column:
+    """A column: the field's name in templates and JSON, and its heading."""
+
+    __slots__ = ("field", "heading")
+
+    def __init__(self, field: str, heading: str) -> None:
+        self.field, self.heading = field, heading
+
+
+def safe(text: str) -> str:
+    r"""The text with everything that could steer a terminal shown as \xNN or \uNNNN.
+
+    That is all of Unicode's controls, C0 and C1, ESC among them; format characters such as the bidi
+    overrides; line separators; and bytes that were not UTF-8 (moby#6573 was such a name).
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # noqa: PLR2004 - surrogateescape's range: a byte that was not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return repr(char)[1:-1] if code < 0xD800 or code > 0xDFFF else f"\\u{code:04x}"  # noqa: PLR2004 - surrogates
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines in the series' form: each cell but the last is padded to the widest and 3, and to 12 at least."""
+    cells = [list(headings), *([safe(cell) for cell in row] for row in rows)]
+    widths = [max(MIN_CELL, *(_width(row[i]) + GAP for row in cells)) for i in range(len(headings) - 1)]
+    return [
+        "".join(_pad(cell, width) for cell, width in zip(row, [*widths, 0], strict=True)) for row in cells
+    ]
+
+
+def _pad(cell: str, width: int) -> str:
+    return cell + " " * (width - _width(cell))
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: East Asian wide characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def json_line(value: object) -> str:
+    r"""One line of JSON; what could steer a terminal is \u-escaped, the rest is left readable."""
+    import json
+
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _json_escaped(char) for char in text)
+
+
+def _json_escaped(char: str) -> str:
+    r"""The \uNNNN of each of its UTF-16 halves: json leaves DEL, C1 and what lies above U+FFFF as they are."""
+    halves = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{halves[i]:02x}{halves[i + 1]:02x}" for i in range(0, len(halves), 2))
+
+
+def listing(
+    rows: Iterable[Mapping[str, Any]],
+    columns: Sequence[Column],
+    form: str = "",
+    *,
+    fields: Sequence[str] = (),
+) -> Iterator[str]:
+    """Lines for `--format`: "" or "table" (the columns), "json", "table TEMPLATE" with headings, or TEMPLATE.
+
+    A row maps field names to values; `fields` are those that have no column. InvalidValue names the
+    fields where a template asks for another.
+    """
+    known = [column.field for column in columns] + list(fields)
+    if form in ("", "table"):
+        yield from table(
+            [column.heading for column in columns], ([_cell(row[c.field]) for c in columns] for row in rows)
+        )
+    elif form == "json":
+        yield from (json_line({key: row[key] for key in known}) for row in rows)
+    else:
+        yield from _templated(rows, columns, form, known)
+
+
+def _templated(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], form: str, known: Sequence[str]
+) -> Iterator[str]:
+    from cli.template import Template
+
+    with_headings = form.startswith("table ")
+    template = Template(form.removeprefix("table "), known)
+    lines = (template.fill(row) for row in rows)
+    if not with_headings:
+        yield from lines
+        return
+    titles = {field: field.upper() for field in known} | {column.field: column.heading for column in columns}
+    headings = template.fill(titles, plain=True).split("\t")
+    cells = ((line.split("\t") + [""] * len(headings))[: len(headings)] for line in lines)
+    yield from table(headings, cells)
+
+
+def _cell(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def human_size(count: int) -> str:
+    """Bytes in powers of 1000 and three digits, as docker's image sizes: 4.26MB."""
+    return _scaled(count, 1000, _DECIMAL, digits=3)
+
+
+def binary_size(count: int) -> str:
+    """Bytes in powers of 1024 and four digits, as docker's memory: 5MiB, 1.465GiB."""
+    return _scaled(count, 1024, _BINARY, digits=4)
+
+
+def _scaled(count: int, base: int, units: Sequence[str], *, digits: int) -> str:
+    power = 0
+    while power < len(units) - 1 and float(f"{count / base**power:.{digits}g}") >= base:
+        power += 1
+    # Twice: "1e+03" is what three digits make of the largest numbers.
+    return f"{float(f'{count / base**power:.{digits}g}'):g}{units[power]}"
+
+
+def age(duration: int) -> str:
+    """Nanoseconds in docker's words, "3 hours"; negative (a clock set back) counts as none."""
+    seconds = max(duration, 0) // _SECOND
+    minutes, hours = seconds // 60, (seconds + 1800) // 3600
+    steps = [
+        (seconds < 1, "Less than a second"),
+        (seconds == 1, "1 second"),
+        (seconds < _MINUTE, f"{seconds} seconds"),
+        (minutes == 1, "About a minute"),
+        (seconds < _HOUR, f"{minutes} minutes"),
+        (hours == 1, "About an hour"),
+        (hours < 2 * _DAY, f"{hours} hours"),
+        (hours < 14 * _DAY, f"{hours // _DAY} days"),
+        (hours < 60 * _DAY, f"{hours // _DAY // 7} weeks"),
+        (hours < 2 * _YEAR, f"{hours // _DAY // 30} months"),
+    ]
+    return next((words for true, words in steps if true), f"{seconds // 3600 // _YEAR} years")
+
+
+def local_time(moment: int) -> str:
+    """Nanoseconds since the epoch as `2006-01-02 15:04:05` where we are."""
+    import time
+
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment // _SECOND))
+    except (OverflowError, ValueError, OSError):  # a year that the C library cannot say
+        return f"@{moment // _SECOND}"
