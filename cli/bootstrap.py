@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from effects.handler import Effects
-from effects.linux import LinuxHost
+from effects.linux import LinuxHost as LinuxHost
 from effects.registry import HANDLERS
 from eventstore.journal import Journal
 from machine.engine import Actor, Engine
@@ -46,12 +46,10 @@ def places(root: str, run: str, journal: Journal) -> Places:
 
 
 def engine(
-    journal: Journal, world: World, where: Places, actor: Actor, *, secrets: dict[str, bytes] | None = None
+    journal: Journal, world: World, where: Places, actor: Actor, *, host: LinuxHost | None = None
 ) -> Engine:
-    """The engine on the real kernel. `secrets`: contents of process files, handed to their maker, never journalled."""
-    host = LinuxHost()
-    host.secrets.update(secrets or {})
-    return Engine(journal, world, Effects(HANDLERS, host), where, actor)
+    """The engine on the real kernel."""
+    return Engine(journal, world, Effects(HANDLERS, host or LinuxHost()), where, actor)
 
 
 def actor(command: str, *, op: str = "") -> Actor:
@@ -77,5 +75,3 @@ def machine_id() -> str:
             return file.read().strip()
     except FileNotFoundError:
         return ""
-
-

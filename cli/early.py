@@ -10,10 +10,7 @@ import os
 
 from cli import handover
 from effects import interpreter
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import _socket
+from effects.control import Connection
 
 # Which program a command will need beside it.
 PROGRAMS = {"run": "cli.monitor", "start": "cli.monitor", "restart": "cli.monitor", "exec": "effects.joiner"}
@@ -24,7 +21,8 @@ class Companion:
 
     def __init__(self, program: str) -> None:
         self.program = program
-        self.control, theirs = handover.pair()
+        ours, theirs = handover.pair()
+        self.connection = Connection(ours)
         try:
             # A session of its own: ^C in the terminal is for the container, which hears it from the command.
             self.pid = interpreter.spawn(program, [theirs.fileno()], new_session=True)
@@ -33,7 +31,7 @@ class Companion:
 
     def close(self) -> None:
         """Never mind: it exits on the closed socket."""
-        self.control.close()
+        self.connection.close()
 
 
 _waiting: list[Companion] = []

@@ -37,7 +37,7 @@ def mend(session: Session, stream: str, *, why: str, leftovers: bool = False) ->
         subject = engine.world.subject(stream)
         if isinstance(subject, Container) and subject.status in LIVE:
             companion = give_monitor(session, subject, lock, why=why, observe=True)
-            await_start(companion)
+            await_start(companion.connection, companion.pid)
             companion.close()
             return True
         if isinstance(subject, Container) and subject.status == "creating":
@@ -72,20 +72,24 @@ def give_monitor(
         "observe": observe,
         "attach": attach,
     }
-    handover.give(companion.control, request, [lock])
+    handover.give(companion.connection.sock, request, [lock])
     return companion
 
 
-def await_start(companion: early.Companion) -> dict[str, Any]:
+def await_start(connection: control.Connection, pid: int) -> dict[str, Any]:
     """The monitor's first word: {"event": "started" | "failed" | "exit", ...}; "lost" where it died."""
-    ready, _, _ = select.select([companion.control.fileno()], [], [], ANSWER)
-    if not ready:
-        return {"event": "lost", "message": f"monitor {companion.pid} has not answered in {ANSWER:.0f} s"}
     while True:
-        packet = control.receive(companion.control.fileno())
+        ready, _, _ = select.select([connection], [], [], ANSWER)
+        if not ready:
+            return {"event": "lost", "message": f"monitor {pid} has not answered in {ANSWER:.0f} s"}
+        packet = connection.receive()
         if packet is None:
-            return {"event": "lost", "message": f"monitor {companion.pid} died"}
-        kind, payload = packet
+            continue
+        kind, payload, fds = packet
+        for fd in fds:
+            os.close(fd)
+        if kind == control.CLOSED:
+            return {"event": "lost", "message": f"monitor {pid} died"}
         if kind == control.JSON:
             return dict(payload)
 
@@ -104,14 +108,16 @@ def ask_monitor(
         time.sleep(0.005)
         return time.monotonic() < end
     try:
-        control.send(connection, {"op": "settle"})
+        connection.send({"op": "settle"})
         while time.monotonic() < end:
             ready, _, _ = select.select([connection], [], [], max(0.0, end - time.monotonic()))
-            if ready and control.receive(connection) is None:
+            if ready and (packet := connection.receive()) is not None and packet[0] == control.CLOSED:
                 return True
             engine.refresh()
             if until(engine.world.containers.get(container_id)):
                 return True
         return False
+    except (BrokenPipeError, ConnectionResetError):
+        return True  # it ended while we spoke: look again
     finally:
-        os.close(connection)
+        connection.close()

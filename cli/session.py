@@ -50,6 +50,7 @@ class Session:
         self.locks = Locks(root)
         self.secrets: dict[str, bytes] = {}
         self._command = command
+        self._host = bootstrap.LinuxHost()
         self._engine: Engine | None = None
         self._world: World | None = None
         self._folded = 0
@@ -110,9 +111,9 @@ class Session:
             self._make_root()
             journal, world = self._read(read_only=False)
             where = bootstrap.places(self.root, self.run, journal)
-            self._engine = bootstrap.engine(
-                journal, world, where, bootstrap.actor(self._command), secrets=self.secrets
-            )
+            self._host.secrets = self.secrets
+            actor = bootstrap.actor(self._command)
+            self._engine = bootstrap.engine(journal, world, where, actor, host=self._host)
             self._note_boot(self._engine)
         return self._engine
 
