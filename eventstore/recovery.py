@@ -15,7 +15,7 @@ from eventstore.rotation import (
     sync_directory,
 )
 from eventstore.schema import Repaired
-from eventstore.segments import header_of, name_of, open_segment, segment_numbers
+from eventstore.segments import header_of, name_of, open_segment, segment_numbers, write_all
 from eventstore.tail import whole_writes
 from eventstore.torn import highest_mark, whole_lines
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from eventstore.schema import Schema
 
 
-def recover(directory: str, schema: Schema, now: tuple[int, int]) -> int:
-    """Walk the last segment; cut and keep what is torn. Lines up to the number returned are on disk.
+def recover(directory: str, schema: Schema, now: tuple[int, int]) -> tuple[int, int]:
+    """Walk the last segment; cut and keep what is torn. (n of the last line, all on disk now; the segment).
 
     Corrupt if bytes are damaged that somebody was told are written: those are never cut.
     """
@@ -38,7 +38,8 @@ def recover(directory: str, schema: Schema, now: tuple[int, int]) -> int:
     try:
         file = open_segment(directory, last, os.O_RDWR | os.O_APPEND)
         try:
-            return _recover_segment(directory, file, last, before=before, schema=schema, now=now)
+            _refuse_gap(directory, file, numbers, schema)
+            return _recover_segment(directory, file, last, before=before, schema=schema, now=now), last
         finally:
             os.close(file)
     except OSError as error:
@@ -56,6 +57,19 @@ def _link_before(directory: str, numbers: list[int]) -> str:
         return link_of(os.pread(file, END, size - END))
     finally:
         os.close(file)
+
+
+def _refuse_gap(directory: str, file: int, numbers: list[int], schema: Schema) -> None:
+    """Corrupt if the last segment does not stand behind the one that it was made behind, or was not the last."""
+    prev = header_of(file, numbers[-1], schema).prev
+    if len(numbers) > 1:
+        found = os.stat(os.path.join(directory, name_of(numbers[-2]))).st_size
+        if prev.get("name") != name_of(numbers[-2]):
+            raise Corrupt(str(prev.get("name")), 1, "the segment is missing")
+        if prev.get("size") != found:
+            raise Corrupt(name_of(numbers[-2]), 1, f"has {found} bytes, sealed were {prev.get('size')}")
+    if not os.fstat(file).st_mode & 0o200:
+        raise Corrupt(name_of(numbers[-1]), 1, "is sealed, and the segment behind it is missing")
 
 
 def _recover_segment(
@@ -93,7 +107,7 @@ def _recover_segment(
         why="recovery",
     )
     os.ftruncate(file, end)
-    os.write(file, close(encode(repaired), link_of(data[end - END : end]), durable=n, more=0)[0])
+    write_all(file, close(encode(repaired), link_of(data[end - END : end]), durable=n, more=0)[0])
     os.fsync(file)
     return n + 1
 
@@ -105,9 +119,7 @@ def _keep(directory: str, n: int, ts: int, rest: bytes) -> str:
     name = f"{n:020d}-{ts}"
     file = os.open(os.path.join(torn, name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        view = memoryview(rest)
-        while view:
-            view = view[os.write(file, view) :]
+        write_all(file, rest)
         os.fsync(file)
     finally:
         os.close(file)
@@ -116,7 +128,7 @@ def _keep(directory: str, n: int, ts: int, rest: bytes) -> str:
     return f"torn/{name}"
 
 
-def write_anew(directory: str, schema: Schema, now: tuple[int, int], segment_size: int) -> int:
+def write_anew(directory: str, schema: Schema, now: tuple[int, int], segment_size: int) -> None:
     """After a failed sync: the last segment's bytes in a new file under the same name, synced as a whole.
 
     The kernel marks pages clean after a failed write-back, so a second fsync of the old file would
@@ -134,4 +146,4 @@ def write_anew(directory: str, schema: Schema, now: tuple[int, int], segment_siz
         raise WriteFailed(
             error.errno or 0, "an earlier sync failed, and a copy of the segment as well"
         ) from None
-    return recover(directory, schema, now)
+    recover(directory, schema, now)

@@ -7,10 +7,11 @@ import os
 
 from eventstore.codec import GENESIS, close, encode, fast_sha256
 from eventstore.errors import Corrupt, JournalExists, NetworkFileSystem, NotWritable, WriteFailed
+from eventstore.limits import Lifted
 from eventstore.lock import Lock
 from eventstore.runstate import boot_id
 from eventstore.schema import HOUSEKEEPING, Repaired, SegmentHeader
-from eventstore.segments import FORMAT, LOCK, name_of, open_segment, segment_numbers
+from eventstore.segments import FORMAT, LOCK, name_of, open_segment, segment_numbers, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,9 +115,7 @@ def publish(directory: str, first: int, content: bytes, segment_size: int) -> No
     try:
         os.fchmod(file, 0o600)
         reserve(file, segment_size)
-        view = memoryview(content)
-        while view:
-            view = view[os.write(file, view) :]
+        write_all(file, content)
         os.fsync(file)
         os.rename(temporary, os.path.join(directory, name_of(first)))
     except BaseException:
@@ -134,7 +133,9 @@ def reserve(file: int, size: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     call = getattr(libc, "fallocate64", None) or libc.fallocate
     call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    if call(file, _KEEP_SIZE, 0, size):
+    with Lifted():
+        failed = call(file, _KEEP_SIZE, 0, size)
+    if failed:
         number = ctypes.get_errno()
         if number not in _NO_RESERVATION:
             raise OSError(number, os.strerror(number))

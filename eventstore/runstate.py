@@ -1,4 +1,4 @@
-"""What a journal must know only until the next boot: recovered, durable up to, a sync failed.
+"""What a journal must know only until the next boot: recovered, durable up to, a sync failed, the last segment.
 
 One file of 96 bytes in the run directory, normally on a tmpfs. Lost while processes run (someone
 emptied /run), it is made again by a recovery, which is always safe.
@@ -9,12 +9,18 @@ from __future__ import annotations
 import os
 import struct
 
-from eventstore.errors import ForeignHost
+from eventstore.errors import ForeignHost, NotWritable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from eventstore.lock import Lock
 
 _MAGIC = b"mdrun\0\0\1"
 _HEAD = struct.Struct("=8s36s4xQQ")  # magic, boot id, device and inode of the journal's lock
+_STATE = struct.Struct("=Q?7xQ")
 _DURABLE = 64  # u64: lines up to this number are on disk
 _FAILED = 72  # one byte: a sync failed and its segment was not yet written anew
+_ACTIVE = 80  # u64: number of the first line of the segment that is written to
 _SIZE = 96
 
 
@@ -35,7 +41,7 @@ class RunState:
         self.boot = boot_id()
         self._file = -1
 
-    def current(self, identity: tuple[int, int]) -> bool:
+    def current(self, lock: Lock) -> bool:
         """Whether the journal was recovered in this boot. ForeignHost if it was another copy of it."""
         if self._file >= 0 and os.fstat(self._file).st_nlink:
             return True
@@ -48,7 +54,7 @@ class RunState:
         if len(head) == _SIZE:
             magic, boot, *owner = _HEAD.unpack_from(head)
             if magic == _MAGIC and boot.decode("latin-1") == self.boot:
-                if tuple(owner) == identity:
+                if tuple(owner) == lock.identity():
                     return True
                 self.close()
                 raise ForeignHost(
@@ -57,32 +63,39 @@ class RunState:
         self.close()
         return False
 
-    def create(self, identity: tuple[int, int], durable: int) -> None:
-        """Say that the journal is recovered and on disk up to line `durable`."""
+    def create(self, lock: Lock, durable: int, active: int) -> None:
+        """Say that the journal is recovered, on disk up to line `durable`, and written to in segment `active`."""
         self.close()
-        os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
         temporary = self.path + ".tmp"
-        self._file = os.open(
-            temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
-        head = _HEAD.pack(_MAGIC, self.boot.encode(), *identity)
-        os.write(self._file, head + durable.to_bytes(8, "little") + bytes(_SIZE - _FAILED))
-        os.rename(temporary, self.path)
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
+            self._file = os.open(temporary, flags, 0o600)
+            head = _HEAD.pack(_MAGIC, self.boot.encode(), *lock.identity())
+            os.write(self._file, head + _STATE.pack(durable, False, active))
+            os.ftruncate(self._file, _SIZE)
+            os.rename(temporary, self.path)
+        except OSError as error:
+            self.close()
+            raise NotWritable(self.path, os.strerror(error.errno or 0)) from None
 
-    def read(self) -> tuple[int, bool]:
-        """(durable, failed)."""
-        found = os.pread(self._file, 9, _DURABLE)
-        return int.from_bytes(found[:8], "little"), found[8:] != b"\0"
+    def read(self) -> tuple[int, bool, int]:
+        """(durable, failed, active)."""
+        found = os.pread(self._file, _SIZE - _DURABLE, _DURABLE)
+        return _STATE.unpack_from(found)
 
     def raise_durable(self, n: int) -> bool:
         """After a sync: lines up to `n` are on disk. False if another process's sync failed meanwhile.
 
         Not under the lock: two may write at once and the lower win, which is true as well.
         """
-        durable, failed = self.read()
+        durable, failed, _ = self.read()
         if n > durable and not failed:
             os.pwrite(self._file, n.to_bytes(8, "little"), _DURABLE)
         return not failed
+
+    def set_active(self, segment: int) -> None:
+        os.pwrite(self._file, segment.to_bytes(8, "little"), _ACTIVE)
 
     def set_failed(self, failed: bool) -> None:
         os.pwrite(self._file, b"\1" if failed else b"\0", _FAILED)

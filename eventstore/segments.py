@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from eventstore.codec import decode
@@ -52,6 +53,21 @@ def open_segment(directory: str, first: int, flags: int = os.O_RDONLY) -> int:
         return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
     except PermissionError as error:
         raise NotReadable(path, error.errno or 0) from None
+
+
+def write_all(file: int, data: bytes) -> None:
+    """All of `data` or OSError. One write(2), unless a disk is full or the caller has a `ulimit -f`."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(file, view) :]
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+            from eventstore.limits import Lifted
+
+            with Lifted():
+                view = view[os.write(file, view) :]
 
 
 def header_of(file: int, first: int, schema: Schema) -> SegmentHeader:

@@ -8,7 +8,7 @@ import os
 from eventstore.codec import END, GENESIS, link_of, parse, sha256_hex, to_json
 from eventstore.cursor import Cursor
 from eventstore.errors import JournalError
-from eventstore.segments import open_segment
+from eventstore.segments import open_segment, write_all
 
 FOLDER = "snap"
 _KEPT = 2
@@ -59,9 +59,7 @@ class Snapshots:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         file = os.open(temporary, flags, 0o600)
         try:
-            view = memoryview(sha256_hex(rest) + b"\n" + rest)
-            while view:
-                view = view[os.write(file, view) :]
+            write_all(file, sha256_hex(rest) + b"\n" + rest)
             os.fsync(file)
         finally:
             os.close(file)

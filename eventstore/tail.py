@@ -66,25 +66,28 @@ class Tail:
         self.schema = schema
         self.cursor = cursor
         self.lenient = lenient
+        self.opened = 0  # how often a segment was opened
         self.ahead = False  # the projection has more, or only a part, of what is behind the cursor
         self.header: SegmentHeader
         self._bulk = decode
-        self._file = -1
+        self._file, self._size = -1, 0
+        self._complete = False  # there was once no segment behind the one at hand
         self._digest: Digest | None = None  # over the segment so far, where it is read from its start in bulk
         self._before = ""  # the link before the segment's first line
         self._open(cursor.segment or self._oldest())
 
     def read(self) -> Iterator[list[Event]]:
         """Everything up to the end of the journal as it is now."""
-        if not os.fstat(self._file).st_nlink:
-            self._open(self.cursor.segment)  # written anew after a failed sync, with the same bytes
         while True:
             yield from self._rest_of_segment()
             following = self.cursor.n + 1
-            if not os.access(os.path.join(self.directory, name_of(following)), os.F_OK):
-                return
+            if not os.access(f"{self.directory}/{name_of(following)}", os.F_OK):
+                break
             yield from self._rest_of_segment()  # what was written before the new segment was made
             self._move_on(following)
+        if not self._complete:
+            self._refuse_gap()
+            self._complete = True
 
     def catch_up(self, projection: Projection) -> int:
         """Apply all that was written since; how many events it was."""
@@ -103,8 +106,8 @@ class Tail:
             raise AheadOfJournal
 
     def remainder(self) -> int:
-        """Bytes behind the cursor in its segment: after `read`, those of an unfinished or torn write."""
-        return os.fstat(self._file).st_size - self.cursor.offset
+        """Bytes that `read` left behind the cursor: those of an unfinished or torn write."""
+        return self._size - self.cursor.offset
 
     def close(self) -> None:
         if self._file >= 0:
@@ -128,6 +131,7 @@ class Tail:
         self.close()
         self._file = file
         self._digest = None
+        self.opened += 1
         self.header = header_of(file, segment, self.schema)
         if at.segment != segment:
             self._before = at.h
@@ -141,8 +145,12 @@ class Tail:
                 raise StaleCursor(name_of(segment), at.offset, "another line ends there, or none")
 
     def _rest_of_segment(self) -> Iterator[list[Event]]:
-        size, want = os.fstat(self._file).st_size, PIECE
-        offset = self.cursor.offset
+        found = os.fstat(self._file)
+        if not found.st_nlink:
+            self._open(self.cursor.segment)  # written anew after a failed sync, with the same bytes
+            found = os.fstat(self._file)
+        self._size = size = found.st_size
+        offset, want = self.cursor.offset, PIECE
         if size < offset:
             raise StaleCursor(name_of(self.cursor.segment), offset, f"the segment ends at {size}")
         bulk = self._bulk is not None and size - offset > LEAN_TAIL
@@ -203,6 +211,13 @@ class Tail:
         prev = self.header.prev
         if (prev.get("name"), prev.get("size"), prev.get("last")) != (name_of(at.segment), at.offset, at.n):
             raise Corrupt(name_of(following), 1, f"does not follow {name_of(at.segment)} as it is")
+
+    def _refuse_gap(self) -> None:
+        last = segment_numbers(self.directory)[-1]
+        if last > self.cursor.segment and not self.remainder():
+            raise Corrupt(name_of(self.cursor.n + 1), 1, "the segment is missing")
+        if last > self.cursor.n + 1:
+            raise self._corrupt(self.cursor.n + 1, "the segment ends in the midst of a line")
 
     def _digest_in_header(self, following: int) -> object:
         file = open_segment(self.directory, following)

@@ -7,8 +7,8 @@ import os
 
 from eventstore.codec import close, encode
 from eventstore.cursor import Cursor
-from eventstore.errors import EventTooLarge, NotWritable, WriteFailed
-from eventstore.segments import LINE_LIMIT, name_of, open_segment
+from eventstore.errors import Corrupt, EventTooLarge, NotWritable, WriteFailed
+from eventstore.segments import LINE_LIMIT, name_of, open_segment, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class Writer:
         self.lock = lock
         self.clock = clock
         self.segment_size = segment_size
-        self._file, self._segment = -1, 0  # the descriptor that is written to
+        self._file = -1  # the descriptor that is written to, made for
+        self._opened = 0  # this opening of a segment by `tail`
 
     def recover_once(self) -> None:
         """Recover if nobody has done so since the boot."""
@@ -51,18 +52,7 @@ class Writer:
         self.tail.refuse_if_ahead()
         self.lock.acquire()
         try:
-            self._recover_if_new()
-            if self.run.read()[1]:
-                from eventstore.recovery import write_anew
-
-                write_anew(self.tail.directory, self.tail.schema, self.clock(), self.segment_size)
-                self.run.set_failed(False)
-            self.tail.catch_up(projection)
-            if self.tail.remainder():  # a writer died, or could not take back, in the midst of a full disk
-                from eventstore.recovery import recover
-
-                recover(self.tail.directory, self.tail.schema, self.clock())
-                self.tail.catch_up(projection)
+            self._catch_up(projection)
         except BaseException:
             self.lock.release()
             raise
@@ -74,14 +64,32 @@ class Writer:
         self.lock.close()
         if self._file >= 0:
             os.close(self._file)
-            self._file, self._segment = -1, 0
+            self._file, self._opened = -1, 0
 
     def _recover_if_new(self) -> None:
-        identity = self.lock.identity()
-        if not self.run.current(identity):
+        if not self.run.current(self.lock):
             from eventstore.recovery import recover
 
-            self.run.create(identity, recover(self.tail.directory, self.tail.schema, self.clock()))
+            durable, active = recover(self.tail.directory, self.tail.schema, self.clock())
+            self.run.create(self.lock, durable, active)
+
+    def _catch_up(self, projection: Projection) -> None:
+        tail = self.tail
+        self._recover_if_new()
+        _, failed, active = self.run.read()
+        if failed:
+            from eventstore.recovery import write_anew
+
+            write_anew(tail.directory, tail.schema, self.clock(), self.segment_size)
+            self.run.set_failed(False)
+        tail.catch_up(projection)
+        if tail.remainder():  # a writer died, or could not take back, in the midst of a full disk
+            from eventstore.recovery import recover
+
+            recover(tail.directory, tail.schema, self.clock())
+            tail.catch_up(projection)
+        if tail.cursor.segment < active:
+            raise Corrupt(name_of(active), 1, "the segment is missing")
 
     def make_room(self, tx: Transaction) -> WriteFailed | None:
         """Rotate where the segment is full or of an older schema. The error if that failed and only the reserve is left."""
@@ -107,6 +115,7 @@ class Writer:
             if old or error.errno not in _FULL:
                 raise
             return error
+        self.run.set_active(at.n + 1)
         self.tail.catch_up(tx.projection)
         return None
 
@@ -118,7 +127,7 @@ class Writer:
             line, h = close(body, h, durable=durable, more=more)
             lines.append(line)
         data = b"".join(lines)
-        if self._segment != at.segment or not os.fstat(self._file).st_nlink:
+        if self._opened != self.tail.opened:
             self._open_for_writing(at.segment)
         self._write_or_take_back(data, at.offset)
         self.tail.cursor = Cursor(at.segment, at.offset + len(data), at.n + len(bodies), h)
@@ -127,21 +136,19 @@ class Writer:
     def _open_for_writing(self, segment: int) -> None:
         if self._file >= 0:
             os.close(self._file)
-        self._file, self._segment = -1, 0
+            self._file, self._opened = -1, 0
         try:
             self._file = open_segment(self.tail.directory, segment, os.O_WRONLY | os.O_APPEND)
         except OSError as error:
             raise NotWritable(
                 os.path.join(self.tail.directory, name_of(segment)), os.strerror(error.errno or 0)
             ) from None
-        self._segment = segment
+        self._opened = self.tail.opened
 
     def _write_or_take_back(self, data: bytes, start: int) -> None:
-        """One write(2). A short one is completed or, where the disk is full, taken back under the same lock."""
-        view = memoryview(data)
+        """One write(2). What a full disk took of it is taken back under the same lock."""
         try:
-            while view:
-                view = view[os.write(self._file, view) :]
+            write_all(self._file, data)
         except OSError as error:
             os.ftruncate(self._file, start)
             raise WriteFailed(error.errno or 0, "append") from None
