@@ -43,6 +43,7 @@ MOUNT_ATTR_NODEV = 0x04
 MOUNT_ATTR_NOEXEC = 0x08
 MOUNT_ATTR_NOATIME = 0x10
 MOUNT_ATTR_STRICTATIME = 0x20
+MOUNT_ATTR_NODIRATIME = 0x80
 MOUNT_ATTR_IDMAP = 0x100000
 MOUNT_ATTR_NOSYMFOLLOW = 0x200000
 
@@ -63,7 +64,7 @@ class mount_attr(Structure):  # noqa: N801 - the kernel's name
     )
 
 
-def _bytes(text: str | None) -> bytes | None:
+def _bytes(text: str | bytes | None) -> bytes | None:
     return None if text is None else os.fsencode(text)
 
 
@@ -81,7 +82,7 @@ def pivot_root(new_root: str, put_old: str) -> None:
     call("pivot_root", _bytes(new_root), _bytes(put_old), path=new_root)
 
 
-def openat2(dirfd: int, path: str, flags: int, *, mode: int = 0, resolve: int = 0) -> int:
+def openat2(dirfd: int, path: str | bytes, flags: int, *, mode: int = 0, resolve: int = 0) -> int:
     """A descriptor of `path` below `dirfd`, O_CLOEXEC. `mode` only with O_CREAT (else EINVAL)."""
     how = open_how(flags | os.O_CLOEXEC, mode, resolve)
     while True:
