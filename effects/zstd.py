@@ -1,0 +1,76 @@
+"""zstd decompression by the system's libzstd, which Debian's own dpkg needs and so every Debian has."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+
+_WINDOW_LOG = 27  # 128 MiB, libzstd's own default limit (zstd.h, ZSTD_d_windowLogMax)
+_ZSTD_D_WINDOW_LOG_MAX = 100
+
+
+class _Buffer(ctypes.Structure):
+    """ZSTD_inBuffer and ZSTD_outBuffer: address, size, position."""
+
+    _fields_ = (("data", ctypes.c_void_p), ("size", ctypes.c_size_t), ("position", ctypes.c_size_t))
+
+
+def _load() -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL("libzstd.so.1")
+    except OSError:
+        message = "cannot unpack zstd: libzstd.so.1 is missing (apt-get install libzstd1)"
+        raise OSError(errno.ELIBACC, message) from None
+    library.ZSTD_createDStream.restype = ctypes.c_void_p
+    library.ZSTD_freeDStream.argtypes = [ctypes.c_void_p]
+    library.ZSTD_DCtx_setParameter.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
+    library.ZSTD_decompressStream.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+    library.ZSTD_decompressStream.restype = ctypes.c_size_t
+    library.ZSTD_isError.argtypes = [ctypes.c_size_t]
+    library.ZSTD_getErrorName.argtypes = [ctypes.c_size_t]
+    library.ZSTD_getErrorName.restype = ctypes.c_char_p
+    return library
+
+
+class ZstdDecoder:
+    """One zstd frame, in pieces of at most `piece` bytes, in the manner of lzma.LZMADecompressor."""
+
+    def __init__(self, piece: int) -> None:
+        self._library = _load()
+        self._stream = self._library.ZSTD_createDStream()
+        if not self._stream:
+            raise MemoryError
+        self._library.ZSTD_DCtx_setParameter(self._stream, _ZSTD_D_WINDOW_LOG_MAX, _WINDOW_LOG)
+        self._out = ctypes.create_string_buffer(piece)
+        self._view = memoryview(self._out)
+        self._data = b""
+        self._more = False
+        self.eof = False
+
+    def __del__(self) -> None:
+        if getattr(self, "_stream", None):
+            self._library.ZSTD_freeDStream(self._stream)
+
+    @property
+    def unused_data(self) -> bytes:
+        """What follows the frame; only once `eof` is set."""
+        return self._data
+
+    def pending(self) -> bool:
+        """Whether `feed(b"")` would bring more."""
+        return not self.eof and (self._more or bool(self._data))
+
+    def feed(self, data: bytes) -> bytes:
+        """At most one piece of output; ValueError for damaged input."""
+        self._data += data
+        source = ctypes.create_string_buffer(self._data, len(self._data))
+        read = _Buffer(ctypes.addressof(source), len(self._data), 0)
+        wrote = _Buffer(ctypes.addressof(self._out), len(self._out), 0)
+        left = self._library.ZSTD_decompressStream(self._stream, ctypes.byref(wrote), ctypes.byref(read))
+        if self._library.ZSTD_isError(left):
+            raise ValueError(self._library.ZSTD_getErrorName(left).decode())
+        self._data = self._data[read.position :]
+        self.eof = left == 0
+        # A full output says that the decoder may hold more, even with all input eaten (zstd.h).
+        self._more = wrote.position == wrote.size
+        return bytes(self._view[: wrote.position])
