@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 LIVE = ("starting", "running", "paused", "stopping")
 FLUSH = 5.0  # seconds that a client may take to read its last message
 MILLISECOND = 1_000_000
+KILLED = 137  # 128 + SIGKILL
 
 
 def main() -> int:
@@ -267,6 +268,8 @@ class Monitor:
         ends = self.stdio.ends() if self.stdio is not None else {}
         lost = self.stdio.lost() if self.stdio is not None else {}
         code = projections.exit_code(self.container)
+        if self.container.exit is None and self.container.status in ("removing", "removed"):
+            code = KILLED  # `rm -f`: the killing was the removal's own
         message = {"event": "exit", "code": code, "ends": ends, "lost": lost, "status": self.container.status}
         for client in list(self.server.clients.values()):
             self.server.tell(client, message)

@@ -28,7 +28,7 @@ STATUSES = (
 )
 
 # Users' verbs; only these are named in messages. The other triggers are facts.
-VERBS = ("start", "stop", "kill", "pause", "unpause", "restart", "rm", "exec", "rename", "update")
+VERBS = ("start", "stop", "kill", "pause", "unpause", "restart", "rm", "exec", "rename", "update", "commit", "cp")
 
 # `reason` of `container.exited`.
 EXIT_REASONS = {
@@ -69,6 +69,8 @@ _TRANSITIONS: list[TransitionConfigDict] = [
     {"trigger": "forget", "source": "removing", "dest": "removed"},
     {"trigger": "rename", "source": SETTLED, "dest": "="},
     {"trigger": "update", "source": SETTLED, "dest": "="},
+    {"trigger": "commit", "source": SETTLED, "dest": "="},
+    {"trigger": "cp", "source": SETTLED, "dest": "="},
 ]
 
 

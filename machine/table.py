@@ -27,6 +27,8 @@ VERBS: tuple[str, ...] = (
     "exec",
     "rename",
     "update",
+    "commit",
+    "cp",
 )
 TABLE: dict[str, dict[str, str]] = {
     "create": {"absent": "creating"},
@@ -71,6 +73,22 @@ TABLE: dict[str, dict[str, str]] = {
         "failed": "failed",
     },
     "update": {
+        "created": "created",
+        "running": "running",
+        "paused": "paused",
+        "exited": "exited",
+        "restarting": "restarting",
+        "failed": "failed",
+    },
+    "commit": {
+        "created": "created",
+        "running": "running",
+        "paused": "paused",
+        "exited": "exited",
+        "restarting": "restarting",
+        "failed": "failed",
+    },
+    "cp": {
         "created": "created",
         "running": "running",
         "paused": "paused",
