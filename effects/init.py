@@ -1,0 +1,87 @@
+"""A container's first process: made, held at its gate, ended. LEAN."""
+
+from __future__ import annotations
+
+from effects import cgroup_tree, process_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from effects.host import Facts, Host, Spec
+
+_DYING = 10.0  # seconds from SIGKILL to death
+
+
+class Init:
+    """Namespaces, mounts, rights; blocked before its program.
+
+    spec    what `effects.child` makes a process from (InitConfig), less argv, env, joins and cgroup2; and
+            process: path of the file with {"argv", "env"}
+            cgroup: {"parent", "name"} as in the cgroup's spec
+    facts   pid, start, boot; mounts: what it mounted, in this order
+
+    It is whole only while a process holds its gate: `probe` answers for this one. A successor takes an
+    init over by its recorded facts (`adopt`).
+    """
+
+    def probe(self, spec: Spec, host: Host) -> Facts | None:
+        return host.held_init(spec["id"])
+
+    def adopt(self, spec: Spec, facts: Facts, host: Host) -> None:
+        if facts.get("pid") and host.held_init(spec["id"]) is None:
+            host.adopt_init(spec["id"], facts)
+
+    def do(self, spec: Spec, host: Host) -> Facts:
+        argv, env = process_file.decode(host.read_file(spec["process"]), spec["process"])
+        names = spec["cgroup"]
+        leaf = f"{names['parent']}/{names['name']}"
+        where = cgroup_tree.places(cgroup_tree.facts_of(host, host.hierarchies(), leaf))
+        entry = {"joins": where["joins"], "cgroup2": where["cgroup2"]}
+        return host.spawn_init({**spec, "argv": argv, "env": env, **entry})
+
+    def undo(self, spec: Spec, facts: Facts, host: Host) -> None:
+        held = host.held_init(spec["id"])
+        known = [identity for identity in (facts, held) if identity and identity.get("pid")]
+        if not any(map(host.is_alive, known)):
+            return
+        leaf = f"{spec['cgroup']['parent']}/{spec['cgroup']['name']}"
+        cgroup_tree.thaw(host, cgroup_tree.directories(host.hierarchies(), leaf, {}))
+        for identity in known:
+            host.kill(identity, _DYING)
+
+
+class Release:
+    """The gate of a container's first process, opened: its program runs.
+
+    spec    pid, start, boot of the init
+    facts   {}
+
+    What was let go can only be ended, so that is what undoing does.
+    """
+
+    def probe(self, spec: Spec, host: Host) -> Facts | None:
+        return {} if host.has_execed(spec) else None
+
+    def do(self, spec: Spec, host: Host) -> Facts:
+        host.open_gate(spec)
+        return {}
+
+    def undo(self, spec: Spec, _facts: Facts, host: Host) -> None:
+        host.kill(spec, _DYING)
+
+
+class Signal:
+    """One signal to a container's first process; done once, never undone.
+
+    spec    pid, start, boot; signal: its number
+    facts   {}
+    """
+
+    def probe(self, _spec: Spec, _host: Host) -> Facts | None:
+        return None
+
+    def do(self, spec: Spec, host: Host) -> Facts:
+        host.signal(spec, spec["signal"])
+        return {}
+
+    def undo(self, _spec: Spec, _facts: Facts, _host: Host) -> None:
+        """Nothing: a signal cannot be called back."""

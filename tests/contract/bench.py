@@ -1,0 +1,230 @@
+"""A container's resources on one host, made one by one in the order in which a container holds them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effects import process_file
+from effects.handler import Effects
+from effects.registry import HANDLERS
+from tests.fakes import FakeHost, FakeKernel
+
+if TYPE_CHECKING:
+    from effects.handler import Handler
+    from effects.host import Facts, Host, Spec
+
+# In the order of a container's life, each standing on those before it; then what stands alone.
+LIFE = ("directory", "cgroup", "init", "root_link", "release", "frozen")
+ALONE = ("staging",)
+BUSYBOX = "/bin/busybox"
+SETTINGS: Spec = {
+    "name": "contract",
+    "hostname": "contract",
+    "cwd": "/",
+    "user": "",
+    "groups": [],
+    "volumes": [],
+    "tmpfs": [],
+    "network": "none",
+    "tty": False,
+    "stdin": False,
+    "caps": ["CHOWN", "KILL", "SETUID", "SETGID"],
+    "privileged": False,
+    "read_only": False,
+    "no_new_privileges": False,
+    "init": "",
+    "shm_size": 65536,
+    "rlimits": {},
+}
+
+
+class Bench:
+    """`base`: a directory of this test's own; `root_id`: eight digits of its own."""
+
+    def __init__(self, base: str, root_id: str) -> None:
+        self.base, self.root_id = base, root_id
+        self.container_id = root_id * 8
+        self.argv = [BUSYBOX, "sleep", "600"]
+        self.limits: Spec = {"memory": 32 << 20, "pids": 50, "cpu_shares": 512, "cpuset_cpus": "0"}
+        self.facts: dict[str, Facts] = {}
+        self.host: Host = self.new_host()
+
+    # --- what the two kernels differ in ----------------------------------------------------------------
+
+    def new_host(self) -> Host:
+        raise NotImplementedError
+
+    def end_host(self, host: Host) -> None:
+        """As the end of the process that `host` stands for."""
+        raise NotImplementedError
+
+    def leftovers(self) -> list[str]:
+        """What is there that was not there before us: cgroups, processes, mounts."""
+        raise NotImplementedError
+
+    def control(self, controller: str, file: str) -> str:
+        """The content of a control file of the container's cgroup."""
+        from effects.cgroup_tree import places
+
+        directory = places(self.facts["cgroup"])["dirs"][controller]
+        return self.host.read_file(f"{directory}/{file}").decode().strip()
+
+    # --- the resources ---------------------------------------------------------------------------------
+
+    def succeed(self) -> Host:
+        """The settler ends, another takes its place."""
+        self.end_host(self.host)
+        self.host = self.new_host()
+        return self.host
+
+    def spec(self, kind: str) -> Spec:
+        """What the planner would specify, from what is held so far."""
+        here = f"{self.base}/containers/{self.container_id}"
+        identity = {key: self.facts.get("init", {}).get(key) for key in ("pid", "start", "boot")}
+        names = {"parent": f"mydocker-{self.root_id}", "name": self.container_id}
+        specs: dict[str, Spec] = {
+            "directory": {
+                "path": here,
+                "id": self.container_id,
+                "files": {
+                    "etc/hostname": "contract\n",
+                    "etc/hosts": "127.0.0.1 localhost\n",
+                    "etc/resolv.conf": None,
+                },
+                "fifos": {"stdout": [0, 0], "stderr": [1000, 1000]},
+                "process": {"name": "process-1234.json"},
+            },
+            "cgroup": {**names, "limits": self.limits, "privileged": False},
+            "init": {
+                **SETTINGS,
+                "id": self.container_id,
+                "process": f"{here}/process-1234.json",
+                "lower": [f"{self.base}/layer"],
+                "upper": f"{here}/upper",
+                "work": f"{here}/work",
+                "files": {
+                    f"/etc/{name}": f"{here}/etc/{name}" for name in ("hosts", "hostname", "resolv.conf")
+                },
+                "stdio": {"stdout": f"{here}/stdout", "stderr": f"{here}/stderr"},
+                "cgroup": names,
+            },
+            "root_link": {
+                "link": f"{self.base}/mnt/contract",
+                "via": f"{self.base}/run/{self.root_id}/mnt/{self.container_id}",
+                **identity,
+            },
+            "release": identity,
+            "frozen": self.facts.get("cgroup", {}),
+            "staging": {"path": f"{self.base}/staging/job"},
+            "layer": {"path": f"{self.base}/layers/0123"},
+            "signal": {**identity, "signal": 15},
+        }
+        return specs[kind]
+
+    def hand_over_secrets(self) -> None:
+        self.host.secrets["process-1234.json"] = process_file.encode(self.argv, {"PATH": "/bin"})
+
+    def do(self, kind: str) -> Facts:
+        """As a settler does: probe, else do."""
+        result = Effects(HANDLERS, self.host).do(kind, self.spec(kind))
+        assert isinstance(result, dict), result
+        self.facts[kind] = result
+        return result
+
+    def undo(self, kind: str) -> None:
+        result = Effects(HANDLERS, self.host).undo(kind, self.spec(kind), self.facts.get(kind, {}))
+        assert result == {}
+
+    def stage(self, kind: str) -> tuple[Handler, Spec]:
+        """Everything before `kind` is made, `kind` and all after it are not; its handler and its spec."""
+        self.clear()
+        self.hand_over_secrets()
+        for earlier in self.before(kind):
+            self.do(earlier)
+        return HANDLERS[kind], self.spec(kind)
+
+    def clear(self) -> None:
+        """Undo everything, last things first."""
+        for kind in reversed((*LIFE, *ALONE)):
+            if self._stands_on(kind) in {"", *self.facts}:
+                self.undo(kind)
+        self.facts.clear()
+
+    def before(self, kind: str) -> tuple[str, ...]:
+        if kind in ALONE:
+            return ()
+        return LIFE[: LIFE.index(kind)] if kind in LIFE else LIFE[:-1]
+
+    @staticmethod
+    def _stands_on(kind: str) -> str:
+        """The kind whose facts this kind's spec is made of."""
+        return {"root_link": "init", "release": "init", "frozen": "cgroup"}.get(kind, "")
+
+
+class FakeBench(Bench):
+    def __init__(self, layout: str) -> None:
+        self.kernel = FakeKernel(layout)
+        self.kernel.tree.make_dirs("/base/layer/bin")
+        self.kernel.tree.make_file("/etc/resolv.conf", b"nameserver 192.0.2.1\n")
+        super().__init__("/base", "0badcafe")
+
+    def new_host(self) -> Host:
+        return FakeHost(self.kernel)
+
+    def end_host(self, host: Host) -> None:
+        assert isinstance(host, FakeHost)
+        host.die()
+
+    def leftovers(self) -> list[str]:
+        mine = f"process {self.host.myself.pid}" if isinstance(self.host, FakeHost) else ""
+        return [left for left in self.kernel.leftovers if left != mine]
+
+
+class LinuxBench(Bench):
+    """On the real kernel: a busybox root file system in `base`, and cgroups named after `root_id`."""
+
+    def __init__(self, base: Path, root_id: str) -> None:
+        layer = base / "layer" / "bin"
+        layer.mkdir(parents=True)
+        busybox = shutil.which("busybox")
+        assert busybox is not None, "the contract suite needs busybox-static"
+        shutil.copy(busybox, layer / "busybox")
+        self._mounts = _mounts()
+        self._children = _children()
+        super().__init__(str(base), root_id)
+
+    def new_host(self) -> Host:
+        from effects.linux import LinuxHost
+
+        return LinuxHost()
+
+    def end_host(self, host: Host) -> None:
+        from effects.linux import LinuxHost
+
+        assert isinstance(host, LinuxHost)
+        host.close()
+
+    def leftovers(self) -> list[str]:
+        found = [f"mount {mount}" for mount in _mounts() - self._mounts]
+        for hierarchy in self.host.hierarchies():
+            name = f"mydocker-{self.root_id}"
+            found += [path for path in self.host.subdirs(hierarchy["path"]) if path.endswith(name)]
+        return found + [f"process {pid}" for pid in _children() - self._children]
+
+
+def _mounts() -> set[str]:
+    return set(Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def _children() -> set[str]:
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+def value_of(bench: Bench, v1: tuple[str, str], v2: tuple[str, str]) -> Any:
+    """A control file's content, by the version of the hierarchy that its controller is in."""
+    facts = bench.facts["cgroup"]
+    controller = v1[0]
+    return bench.control(*(v2 if facts["at"][controller] == facts["cgroup2"] else v1))

@@ -1,0 +1,333 @@
+"""A kernel in memory behind `effects.host.Host`, and a fuse that stops a host at its nth change.
+
+    kernel = FakeKernel("hybrid")        # or "v1", "v2": which cgroup hierarchies are mounted
+    host = FakeHost(kernel)              # one of our processes; `host.die()` ends it
+    host = fused(host, Fuse(at=3))       # raises Crash (or any other fault) before the third change
+
+The same contract suite (tests/contract) holds FakeHost and the real kernel to the same promises.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any, cast
+
+from tests.fake_cgroups import CgroupNode, mount_cgroups
+from tests.fake_files import FakeFiles, FileTree, oserror
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from effects.host import Facts, Hierarchy, Host
+
+LIMIT = 2000  # changes; a whole life of a container takes some hundred and fifty
+SIGKILL = 9
+
+# Every method of Host that changes something. A test compares it with the protocol.
+CHANGES = frozenset({
+    *("make_dir", "write_file", "make_fifo", "symlink", "rename", "remove_file", "remove_tree", "sync"),
+    *("set_mark", "write_control", "limit_devices", "kill_all", "remove_cgroup"),
+    *("spawn_init", "open_gate", "signal", "kill", "hold_root", "drop_root"),
+})  # fmt: skip
+OBSERVATIONS = frozenset({
+    *("exists", "read_file", "read_link", "subdirs", "get_mark", "hierarchies", "pids_in", "wait_control"),
+    *("held_init", "adopt_init", "is_alive", "has_execed", "held_root"),
+})  # fmt: skip
+
+
+class Crash(BaseException):
+    """The engine's process died here."""
+
+
+class Fuse:
+    """Counts steps; before step `at`, once, raises `fault`."""
+
+    def __init__(self, at: int | None = None, fault: BaseException | None = None) -> None:
+        self.at = at
+        self.fault = fault or Crash()
+        self.steps = 0
+
+    def step(self) -> None:
+        self.steps += 1
+        assert self.steps < LIMIT, "it does not come to rest"
+        if self.steps == self.at:
+            raise self.fault
+
+
+class _FusedHost:
+    def __init__(self, host: Host, fuse: Fuse) -> None:
+        self._host, self._fuse = host, fuse
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._host, name)
+        if name not in CHANGES:
+            return found
+
+        def stepping(*arguments: Any, **options: Any) -> Any:
+            self._fuse.step()
+            return found(*arguments, **options)
+
+        return stepping
+
+
+def fused(host: Host, fuse: Fuse) -> Host:
+    """`host`, stepping `fuse` before every call that changes something."""
+    return cast("Host", _FusedHost(host, fuse))
+
+
+class Process:
+    """One process: blocked at its gate, running a program, a zombie, or dead (gone)."""
+
+    def __init__(self, pid: int, start: int, config: Facts) -> None:
+        self.pid, self.start, self.config = pid, start, config
+        self.state = "blocked"
+        self.cgroups: list[CgroupNode] = []
+        self.signals: list[int] = []
+        self.killed = False  # by a SIGKILL that it has yet to notice: version 1's freezer holds it
+        self.status = 0
+
+    @property
+    def lives(self) -> bool:
+        return self.state in {"blocked", "running"}
+
+    @property
+    def is_held(self) -> bool:
+        return any(node.version == 1 and node.is_frozen for node in self.cgroups)
+
+    def kill(self) -> None:
+        self.killed = self.killed or self.lives
+        if self.killed and not self.is_held:
+            self.end(SIGKILL)
+
+    def end(self, status: int) -> None:
+        """`status` as waitpid(2) has it; it is a zombie from here on."""
+        if self.lives:
+            self.state, self.status = "zombie", status
+            for node in self.cgroups:
+                node.lingering = True
+
+
+class FakeKernel:
+    """Files, cgroups and processes of one machine. `missing`: programs that exec does not find."""
+
+    def __init__(self, layout: str = "hybrid") -> None:
+        self.layout = layout
+        self.boots = 0
+        self.missing: set[str] = set()
+        self.tree = FileTree()
+        self.tree.make_dirs("/run")
+        self._boot()
+
+    def _boot(self) -> None:
+        self.boots += 1
+        self.boot = f"boot-{self.boots}"
+        self.processes: dict[int, Process] = {}
+        self.hierarchies = mount_cgroups(self.tree, self.layout)
+        self._next_pid = 100
+
+    def power_cut(self) -> None:
+        """What had not reached the disk is gone, and so is all that dies with the kernel."""
+        self.tree.root.power_cut()
+        self.tree.at("/run").entries.clear()
+        self._boot()
+
+    def add_process(self, config: Facts) -> Process:
+        self._next_pid += 1
+        process = Process(self._next_pid, 1000 + self._next_pid, config)
+        self.processes[process.pid] = process
+        return process
+
+    def find(self, identity: Facts) -> Process | None:
+        """The process of this identity, zombie or not; None if it is gone or was never of this boot."""
+        process = self.processes.get(identity["pid"])
+        if process is None or identity["boot"] != self.boot or process.start != identity["start"]:
+            return None
+        return process if process.state != "dead" else None
+
+    def cgroup(self, path: str) -> CgroupNode:
+        node = self.tree.at(path)
+        assert isinstance(node, CgroupNode), path
+        return node
+
+    def members(self, node: CgroupNode) -> list[Process]:
+        return [process for process in self.processes.values() if process.lives and node in process.cgroups]
+
+    def below(self, node: CgroupNode) -> list[Process]:
+        """The live processes of a cgroup and of those below it."""
+        return [*self.members(node), *(p for child in node.children() for p in self.below(child))]
+
+    @property
+    def leftovers(self) -> list[str]:
+        """What is left of us, for a test to compare with []: cgroups, live processes, directories of ours."""
+        found = [f"process {process.pid}" for process in self.processes.values() if process.lives]
+        for hierarchy in self.hierarchies:
+            found += [f"cgroup {hierarchy['path']}" for _ in self.cgroup(hierarchy["path"]).children()]
+        return found
+
+
+class FakeHost(FakeFiles):
+    """One of our processes on a FakeKernel. It holds inits' gates and root handles until it dies."""
+
+    def __init__(self, kernel: FakeKernel | None = None) -> None:
+        self.kernel = kernel or FakeKernel()
+        super().__init__(self.kernel.tree)
+        self.secrets: dict[str, bytes] = {}
+        self.myself = self.kernel.add_process({})
+        self.myself.state = "running"
+        self._inits: dict[str, tuple[Process, Facts]] = {}
+        self._roots: dict[str, str] = {}
+        self._ever_held = 2
+
+    def die(self) -> None:
+        """The end of this process: gates close, handles close."""
+        for process, _ in self._inits.values():
+            if process.state == "blocked":
+                process.end(0)
+        self._inits.clear()
+        self._roots.clear()
+        self.myself.state = "dead"
+
+    # --- cgroups -------------------------------------------------------------------------------------
+
+    def make_dir(self, path: str, mode: int) -> None:
+        above, name = self._tree.above(path)
+        if isinstance(above, CgroupNode) and name not in above.entries:
+            above.entries[name] = above.child()
+        else:
+            super().make_dir(path, mode)
+
+    def hierarchies(self) -> list[Hierarchy]:
+        return self.kernel.hierarchies
+
+    def pids_in(self, directory: str) -> list[int]:
+        node = self._tree.find(directory)
+        return [p.pid for p in self.kernel.members(node)] if isinstance(node, CgroupNode) else []
+
+    def write_control(self, path: str, value: str) -> None:
+        directory, _, name = path.rpartition("/")
+        node = self.kernel.cgroup(directory)
+        if name not in node.entries:
+            raise oserror(errno.ENOENT, path)
+        if name == "cgroup.subtree_control" and node.parent is not None and self.kernel.members(node):
+            raise oserror(errno.EBUSY, path)
+        if name in {"tasks", "cgroup.procs"}:
+            assert value == "0", "a process moves itself"
+            self._move(self.myself, node)
+            return
+        node.write(name, value, path)
+        for process in self.kernel.below(node):
+            if process.killed:
+                process.kill()
+
+    def limit_devices(self, directory: str, rules: Sequence[str]) -> None:
+        self.kernel.cgroup(directory).devices = list(rules)
+
+    def kill_all(self, directories: Sequence[str], seconds: float) -> None:
+        for directory in directories:
+            node = self._tree.find(directory)
+            if not isinstance(node, CgroupNode):
+                continue
+            for process in self.kernel.below(node):
+                process.kill()
+            if self.kernel.below(node):
+                raise oserror(errno.ETIMEDOUT, directory)
+
+    def remove_cgroup(self, directory: str, seconds: float) -> None:
+        node = self._tree.find(directory)
+        if node is None:
+            return
+        assert isinstance(node, CgroupNode)
+        if node.children() or self.kernel.members(node) or (node.lingering and not seconds):
+            raise oserror(errno.EBUSY, directory)
+        above, name = self._tree.above(directory)
+        del above.entries[name]
+
+    def wait_control(self, path: str, line: str, seconds: float) -> None:
+        if line not in self.read_file(path).decode().split("\n"):
+            raise oserror(errno.ETIMEDOUT, path)
+
+    # --- processes -----------------------------------------------------------------------------------
+
+    def held_init(self, container_id: str) -> Facts | None:
+        process, facts = self._inits.get(container_id, (None, None))
+        return facts if process is not None and process.lives else None
+
+    def adopt_init(self, container_id: str, facts: Facts) -> None:
+        process = self.kernel.find(facts)
+        if process is not None and process.lives:
+            self._inits[container_id] = (process, facts)
+
+    def is_alive(self, identity: Facts) -> bool:
+        process = self.kernel.find(identity)
+        return process is not None and process.lives
+
+    def has_execed(self, identity: Facts) -> bool:
+        process = self.kernel.find(identity)
+        return process is not None and process.state == "running"
+
+    def spawn_init(self, config: Facts) -> Facts:
+        for path in (*config["lower"], config["upper"], config["work"], *config["stdio"].values()):
+            self._tree.at(path)
+        nodes = [self.kernel.cgroup(path.rpartition("/")[0]) for path in config["joins"]]
+        if config["cgroup2"]:
+            nodes.append(self.kernel.cgroup(config["cgroup2"]))
+        process = self.kernel.add_process(config)
+        try:
+            for node in nodes:
+                self._move(process, node)
+        except OSError:
+            process.state = "dead"
+            raise
+        identity = {"pid": process.pid, "start": process.start, "boot": self.kernel.boot}
+        facts = {**identity, "mounts": ["/", "/proc", "/dev"]}
+        self._inits[config["id"]] = (process, facts)
+        return facts
+
+    def open_gate(self, identity: Facts) -> None:
+        process = self.kernel.find(identity)
+        if process is None or all(process is not held for held, _ in self._inits.values()):
+            raise oserror(errno.ESRCH, "")
+        if process.config["argv"][0] in self.kernel.missing:
+            process.end(127 << 8)
+            raise oserror(errno.ENOENT, process.config["argv"][0])
+        process.state = "running"
+
+    def signal(self, identity: Facts, signal: int) -> None:
+        process = self.kernel.find(identity)
+        if process is not None and process.lives:
+            process.signals.append(signal)
+            if signal == SIGKILL:
+                process.kill()
+
+    def kill(self, identity: Facts, seconds: float) -> None:
+        process = self.kernel.find(identity)
+        if process is None:
+            return
+        process.kill()
+        if process.lives:
+            raise oserror(errno.ETIMEDOUT, "")
+        process.state = "dead"
+        self._inits = {key: held for key, held in self._inits.items() if held[0] is not process}
+
+    def held_root(self, via: str) -> str | None:
+        return self._roots.get(via)
+
+    def hold_root(self, via: str, identity: Facts) -> str:
+        if not self.is_alive(identity):
+            raise oserror(errno.ESRCH, "")
+        self._ever_held += 1
+        self._roots[via] = f"/proc/{self.myself.pid}/fd/{self._ever_held}"
+        return self._roots[via]
+
+    def drop_root(self, via: str) -> None:
+        self._roots.pop(via, None)
+
+    def _move(self, process: Process, node: CgroupNode) -> None:
+        if "cpuset.cpus" in node.entries and node.version == 1 and not node.value("cpuset.cpus"):
+            raise oserror(errno.ENOSPC, "tasks")
+        top = node.lineage()[-1]
+        process.cgroups = [other for other in process.cgroups if other.lineage()[-1] is not top] + [node]
+
+
+if TYPE_CHECKING:
+    _promise: Callable[[], Host] = FakeHost
