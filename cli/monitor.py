@@ -7,16 +7,16 @@ then waits for the container, the journal's place and the container's lock. It m
 
 from __future__ import annotations
 
+import _socket
 import os
 import select
 import time
 
-import _socket
+from effects.linux import LinuxHost
 
 from cli import bootstrap, handover
 from effects import control, identity
 from effects.control_server import Client, Server
-from effects.linux import LinuxHost
 from effects.stdio import Stdio
 from eventstore.cursor import Cursor
 from machine import decide, projections
@@ -65,7 +65,9 @@ class Monitor:
         journal = bootstrap.open_journal(root, run, cursor=Cursor.load(request["cursor"]))
         self.host = LinuxHost()
         actor = Actor({**request["by"], "pid": os.getpid()}, request["op"])
-        self.engine = bootstrap.engine(journal, world, bootstrap.places(root, run, journal), actor, host=self.host)
+        self.engine = bootstrap.engine(
+            journal, world, bootstrap.places(root, run, journal), actor, host=self.host
+        )
         self.directory = self.engine.places.container(self.container.id)
         self.server = Server(control.listen(self.directory))
         self.first = self.server.adopt(command)

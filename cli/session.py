@@ -19,11 +19,13 @@ from cli import bootstrap, options
 from effects import identity
 from effects.locks import Locks
 from eventstore.errors import JournalMissing
+from eventstore.event import Event
 from eventstore.snapshots import Snapshots
 from machine import decide
 from machine.engine import Engine
 from machine.errors import MachineError
-from machine.plan import plan
+from machine.events import ContainerCreated
+from machine.plan import Places, plan
 from machine.subjects import Container
 from machine.world import World
 
@@ -53,7 +55,9 @@ class Session:
         self._host = bootstrap.LinuxHost()
         self._engine: Engine | None = None
         self._world: World | None = None
-        self._folded = 0
+        self.folded = 0  # events read from the journal itself
+        self.from_zero = False  # do without the snapshot, which is a cache
+        self.places: Places | None = None
 
     # --- reading -------------------------------------------------------------------------------------
 
@@ -82,7 +86,7 @@ class Session:
         from eventstore.bulk import bulk_decoder
 
         snapshots = Snapshots(f"{self.root}/journal")
-        found = snapshots.load(SNAPSHOT_CODE)
+        found = None if self.from_zero else snapshots.load(SNAPSHOT_CODE)
         cursor, world = None, World()
         if found is not None:
             import msgspec
@@ -91,8 +95,25 @@ class Session:
         journal = bootstrap.open_journal(
             self.root, self.run, cursor=cursor, decode=bulk_decoder(bootstrap.SCHEMA), read_only=read_only
         )
-        self._folded = journal.refresh(world)
+        self.folded = journal.refresh(world)
+        self.places = bootstrap.places(self.root, self.run, journal)
         return journal, world
+
+    def events_after(self, n: int) -> list[Event]:
+        """What the journal has had since event `n`."""
+        from eventstore.bulk import bulk_decoder
+        from eventstore.reader import read_events
+
+        decode = bulk_decoder(bootstrap.SCHEMA)
+        return list(read_events(f"{self.root}/journal", bootstrap.SCHEMA, after=n, decode=decode))
+
+    def told(self, events: list[Event]) -> list[str]:
+        """Events in words, the containers by name."""
+        from machine.story import sentence
+
+        names = {c.stream: c.name for c in self.world.containers.values()}
+        names |= {event.s: event.name for event in events if isinstance(event, ContainerCreated)}
+        return [f"{names.get(event.s, event.s)}: {sentence(event)}" for event in events]
 
     def _imagine_boot(self, world: World) -> None:
         """A reader after a reboot sees what the first writer will note, without noting it."""
@@ -110,10 +131,10 @@ class Session:
             os.umask(0o077)
             self._make_root()
             journal, world = self._read(read_only=False)
-            where = bootstrap.places(self.root, self.run, journal)
+            assert self.places is not None, "reading sets it"
             self._host.secrets = self.secrets
             actor = bootstrap.actor(self._command)
-            self._engine = bootstrap.engine(journal, world, where, actor, host=self._host)
+            self._engine = bootstrap.engine(journal, world, self.places, actor, host=self._host)
             self._note_boot(self._engine)
         return self._engine
 
@@ -174,7 +195,7 @@ class Session:
 
     def close(self) -> None:
         """Leave a snapshot behind where many events had to be folded; a cache, so its failure costs only time."""
-        if self._engine is not None and self._folded >= SNAPSHOT_EVERY:
+        if self._engine is not None and self.folded >= SNAPSHOT_EVERY:
             import msgspec
 
             payload = msgspec.json.encode(self._engine.world.dump())

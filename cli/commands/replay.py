@@ -1,0 +1,75 @@
+"""`mydocker replay`."""
+
+from __future__ import annotations
+
+import click
+
+from cli import orphans
+from cli.options import command, flag
+from cli.session import LIVE, Session, pass_session
+from machine.plan import leftover_steps, plan
+from machine.projections import pid
+from machine.subjects import Container, Subject
+
+
+@command()
+@flag("dry_run", "--dry-run", help="Only say what would be done.")
+@pass_session
+def replay(session: Session, *, dry_run: bool) -> None:
+    """Rebuild the state from the journal from zero, and put right whatever is not as it tells."""
+    session.from_zero = True
+    if dry_run:
+        _foretell(session)
+        return
+    engine = session.engine()
+    first = engine.journal.cursor.n
+    click.echo(_read(session))
+    for subject in list(engine.world.subjects()):
+        session.mend(subject.stream, why="replay", leftovers=True)
+    removed = orphans.remove(session)
+    engine.refresh()
+    done = [event for event in session.events_after(first) if not event.s.startswith("journal")]
+    for line in session.told(done):
+        click.echo(line)
+    for path in removed:
+        click.echo(f"removed {path}: no event tells of it")
+    if not done and not removed:
+        click.echo("everything is as the journal tells: nothing to do")
+
+
+def _read(session: Session) -> str:
+    world = session.world
+    live = sum(c.status in LIVE for c in world.containers.values())
+    images = sum(image.status == "published" for image in world.images.values())
+    return (
+        f"read {session.folded} events: {len(world.containers)} containers ({live} live), {images} images, "
+        f"{len(world.jobs)} jobs at work, {world.host.boots} boots"
+    )
+
+
+def _foretell(session: Session) -> None:
+    world = session.world
+    click.echo(_read(session))
+    found = [line for subject in world.subjects() for line in _unsettled(session, subject)]
+    found += [f"would remove {path}: no event tells of it" for path in orphans.find(session)]
+    for line in found or ["everything is as the journal tells: nothing to do"]:
+        click.echo(line)
+
+
+def _unsettled(session: Session, subject: Subject) -> list[str]:
+    """What is not as its status calls for, and has no settler at work on it."""
+    if session.locks.is_held(subject.stream.partition("/")[2]):
+        return []
+    name = subject.name if isinstance(subject, Container) else subject.stream
+    lines = [f"{name}: would undo {step.kind} again" for step in leftover_steps(subject)]
+    if isinstance(subject, Container) and subject.status in LIVE:
+        lines.append(
+            f"{name}: {subject.status}, pid {pid(subject)}, but nobody watches it: would give it a monitor"
+        )
+    elif isinstance(subject, Container) and subject.status == "creating":
+        lines.append(f"{name}: its creation was never finished: would undo it")
+    elif subject.status == "working":
+        lines.append(f"{name}: its command has died: would undo what it began")
+    elif session.places is not None and (step := plan(subject, session.places)) is not None:
+        lines.append(f"{name}: would {step.verb} {step.kind}")
+    return lines
