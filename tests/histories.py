@@ -8,6 +8,7 @@ from typing import Any
 from eventstore.event import Event
 from machine import decide
 from machine import events as ev
+from machine.lifecycle import STATUSES
 from machine.plan import Places, Step, plan
 from machine.world import World
 
@@ -134,6 +135,43 @@ class History:
         """Every subject that there is."""
         for subject in list(self.world.subjects()):
             self.settle(subject.stream, how)
+
+
+IN_LIFE = [status for status in STATUSES if status not in ("absent", "removed")]
+
+
+def in_status(status: str, **settings: Any) -> History:
+    """A container `c1` that came to `status` by legal steps, settled or in the midst of settling."""
+    stream = f"container/{container_id('a')}"
+    history = History()
+    history.decide(decide.note_boot, boot=BOOT, machine=MACHINE)
+    history.decide(decide.create, created("c1", **settings))
+    if status == "creating":
+        return history
+    history.settle(stream)
+    way: dict[str, Callable[[], object]] = {
+        "created": lambda: None,
+        "starting": lambda: None,
+        "running": lambda: history.settle(stream),
+        "paused": lambda: (history.settle(stream), history.decide(decide.pause, "c1")),
+        "stopping": lambda: (history.settle(stream), history.decide(decide.stop, "c1")),
+        "exited": lambda: (
+            history.settle(stream),
+            history.decide(decide.note_exit, container_id("a"), code=0),
+        ),
+        "restarting": lambda: (
+            history.settle(stream),
+            history.decide(decide.note_exit, container_id("a"), code=1),
+            history.note(stream, ev.ContainerRestartRequested()),
+        ),
+        "failed": lambda: history.settle(stream, lambda step: None if step.kind == "init" else {}),
+        "removing": lambda: history.decide(decide.remove, "c1", force=True),
+    }
+    if status != "created":
+        history.decide(decide.start, "c1")
+    way[status]()
+    assert history.world.containers[container_id("a")].status == status
+    return history
 
 
 def alive(name: str = "c1", digit: str = "a", **settings: Any) -> History:
