@@ -45,6 +45,8 @@ class Reader:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._end = 0
+        self._rights_field = b""
+        self._rights = (0, 0, 0)
         self._defaults: dict[bytes, bytes] = {}
         self.config: bytes | None = None
 
@@ -68,10 +70,10 @@ class Reader:
         start = self._end
         self._end = start + BLOCK
         field = block[148:156]
-        # The sum is taken with its own field as blanks; some ancient programs summed signed bytes.
+        # The sum is taken with its own field as blanks.
         total = sum(block) - sum(field) + 256
         said = number(field, "checksum", start)
-        if said not in {total, total - 256 * sum(byte > 127 for byte in block[:148] + block[156:])}:  # noqa: PLR2004
+        if said != total and said != total - 256 * _high_bytes(block):
             raise broken("not a tar archive" if start == 0 else f"damaged tar header at byte {start}")
         return unsigned(number(block[124:136], "size", start), "size", block[:100])
 
@@ -101,9 +103,14 @@ class Reader:
         entry = Entry()
         entry.name = _ustar_name(block)
         entry.link = text(block[157:257])
-        entry.mode = number(block[100:108], "mode", start) & 0o7777
-        entry.uid = number(block[108:116], "uid", start)
-        entry.gid = number(block[116:124], "gid", start)
+        if block[100:124] != self._rights_field:  # most members have those of the one before
+            self._rights_field = block[100:124]
+            self._rights = (
+                number(block[100:108], "mode", start) & 0o7777,
+                number(block[108:116], "uid", start),
+                number(block[116:124], "gid", start),
+            )
+        entry.mode, entry.uid, entry.gid = self._rights
         entry.size = size
         entry.mtime = number(block[136:148], "mtime", start) * 1_000_000_000
         entry.device = (0, 0)
@@ -140,6 +147,11 @@ class Reader:
             tarsparse.read_from_pax(entry, pax)
         if entry.sparse is not None:
             tarsparse.check(entry)
+
+
+def _high_bytes(block: bytes) -> int:
+    """How many bytes count as negative for the ancient programs that summed them with their signs."""
+    return sum(byte >= 0x80 for byte in block[:148] + block[156:])  # noqa: PLR2004 - the sign bit
 
 
 def _ustar_name(block: bytes) -> bytes:
