@@ -53,7 +53,7 @@ def line_of(error: BaseException) -> str:
 
 def say(text: str) -> None:
     """One line on stderr, with what could steer a terminal escaped; if nobody can hear it, so be it."""
-    from cli.render import safe
+    from cli.escape import safe
 
     try:
         sys.stderr.write(f"mydocker: {safe(text)}\n")

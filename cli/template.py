@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cli.render import json_line, safe
+from cli.escape import json_line, safe
 from machine.errors import InvalidValue
 
 _OPTION = "--format"
