@@ -43,7 +43,11 @@ __all__ = [
 ]
 
 
-class c_int(_Simple):  # noqa: N801 - C's own names
+class c_char(_Simple):  # noqa: N801 - C's own names
+    _type_ = "c"
+
+
+class c_int(_Simple):  # noqa: N801
     _type_ = "i"
 
 
@@ -102,6 +106,7 @@ _TABLE = (
     ("setns", 308, 268, "ii"),
     ("clone3", 435, 435, "pi"),
     ("pidfd_send_signal", 424, 424, "iipi"),
+    ("getcwd", 79, 17, "pi"),
     ("prctl", 157, 167, "iiiii"),
     ("capget", 125, 90, "pp"),
     ("capset", 126, 91, "pp"),
