@@ -1,0 +1,234 @@
+"""Each event as one sentence for people. Pure; what it quotes may hold anything: show it escaped.
+
+The sentence's subject is the stream's (`c1: made its cgroup`), so it is not named in it.
+"""
+
+from __future__ import annotations
+
+from errno import errorcode
+
+from machine.signals import signal_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+SECOND, MILLISECOND = 1_000_000_000, 1_000_000  # ns
+SHORT = 12  # digits of an id
+
+# kind -> what it is called once it is named
+THINGS = {
+    "directory": "its directory",
+    "cgroup": "its cgroup",
+    "init": "its first process",
+    "root_link": "its root link",
+    "release": "its program",
+    "frozen": "the freeze",
+    "layer": "its files",
+    "staging": "its staging directory",
+    "signal": "a signal",
+}
+# Where "make X" and "made X" are no way to say it: kind -> (infinitive, past).
+MADE = {
+    "release": ("run its program", "ran its program"),
+    "frozen": ("freeze its processes", "froze its processes"),
+}
+EXITS = {
+    "exit": "ended by itself",
+    "oom": "was killed for want of memory",
+    "lost: monitor": "ended while nobody watched it",
+    "lost: reboot": "went down with the machine",
+}
+
+
+def sentence(event: Any) -> str:
+    """What happened, in plain words, past tense. Total over every event of `machine.events.SCHEMA`."""
+    return WORDS[event.tag](event)
+
+
+# --- containers --------------------------------------------------------------------------------------
+
+
+def _created(e: Any) -> str:
+    return f"created from {e.image or 'no image'}: {' '.join(e.command)}"
+
+
+def _stop(e: Any) -> str:
+    first = f"asked to stop: {signal_name(e.signal)}"
+    if e.timeout < 0:
+        return f"{first}, and no SIGKILL ever"
+    return f"{first}, SIGKILL after {_duration(e.timeout)}"
+
+
+def _exited(e: Any) -> str:
+    if e.reason == "signal":
+        return f"ended by {signal_name(e.signal)}, {_code(e.code)}"
+    return f"{EXITS.get(e.reason, f'ended ({e.reason})')}, {_code(e.code)}"
+
+
+def _restart(e: Any) -> str:
+    return (
+        f"to be started again by its restart policy, {f'in {_duration(e.delay)}' if e.delay else 'at once'}"
+    )
+
+
+def _remove(e: Any) -> str:
+    return "asked to be removed, alive or not" if e.force else "asked to be removed"
+
+
+def _updated(e: Any) -> str:
+    return "changed: " + "; ".join(f"{key} {_value(value)}" for key, value in e.settings.items())
+
+
+def _exec_started(e: Any) -> str:
+    user, where = f" as {e.user}" if e.user else "", " at a terminal" if e.tty else ""
+    return f"exec {e.exec[:SHORT]} began{user}{where}: {' '.join(e.command)}"
+
+
+def _exec_exited(e: Any) -> str:
+    return f"exec {e.exec[:SHORT]} ended, {_code(e.code)}"
+
+
+# --- effects -----------------------------------------------------------------------------------------
+
+
+def _intent(e: Any) -> str:
+    return f"about to {_attempt('do', e.kind, e.spec)}"
+
+
+def _intent_to_undo(e: Any) -> str:
+    return f"about to {_attempt('undo', e.kind, {})}"
+
+
+def _intent_to_change(e: Any) -> str:
+    return f"about to {_attempt('change', e.kind, e.spec)}"
+
+
+def _done(e: Any) -> str:
+    if e.verb == "undo":
+        return f"undone: {_bare(e.kind)}"
+    if e.verb == "change":
+        return f"changed {_thing(e.kind)}"
+    if e.kind == "signal":
+        return f"sent it the signal asked for in event {e.key}"
+    if e.kind == "init":
+        return f"made its first process: pid {e.facts.get('pid', 'unknown')}, {_mounts(e.facts)}"
+    return MADE[e.kind][1] if e.kind in MADE else f"made {_thing(e.kind)}"
+
+
+def _failed(e: Any) -> str:
+    code = f"{errorcode.get(e.errno, f'error {e.errno}')} " if e.errno else ""
+    return f"could not {_attempt(e.verb, e.kind, {})}: {e.step}: {code}{e.message}"
+
+
+def _lost(e: Any) -> str:
+    return f"found gone: {_bare(e.kind)}"
+
+
+def _attempt(verb: str, kind: str, spec: dict[str, Any]) -> str:
+    """The infinitive: "make its cgroup", "undo root link"."""
+    if verb == "undo":
+        return f"undo {_bare(kind)}"
+    if verb == "change":
+        return f"change {_thing(kind)}"
+    if kind == "signal":
+        return f"send it {signal_name(spec['signal'])}" if "signal" in spec else "send it a signal"
+    return MADE[kind][0] if kind in MADE else f"make {_thing(kind)}"
+
+
+def _thing(kind: str) -> str:
+    return THINGS.get(kind, f"its {kind.replace('_', ' ')}")
+
+
+def _bare(kind: str) -> str:
+    """Without whose it is: "root link"."""
+    return _thing(kind).removeprefix("its ").removeprefix("the ")
+
+
+def _mounts(facts: dict[str, Any]) -> str:
+    return f"{len(facts.get('mounts', ()))} mounts"
+
+
+# --- images, layers, jobs, the host, the journal -------------------------------------------------------
+
+
+def _layer(e: Any) -> str:
+    return f"published: {e.entries} entries, {e.size} bytes"
+
+
+def _image(e: Any) -> str:
+    layers = f"with {_count(len(e.layers), 'layer')}" if e.layers else "to be extracted by its first run"
+    return f"published {layers}, from {e.source.get('path', 'an unknown place')}"
+
+
+def _job_started(e: Any) -> str:
+    return f"{e.kind} began: {e.subject} to {e.target}"
+
+
+def _job_finished(e: Any) -> str:
+    return f"done: {e.result}" if e.result else "done"
+
+
+def _repaired(e: Any) -> str:
+    kept = f", kept in {e.kept}" if e.kept else ""
+    return f"journal mended: {e.length} torn bytes cut off {e.segment} behind {e.offset}{kept}"
+
+
+# --- words -------------------------------------------------------------------------------------------
+
+
+def _code(code: int | None) -> str:
+    return "its code unknown" if code is None else f"code {code}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _duration(nanoseconds: int) -> str:
+    if nanoseconds % SECOND:
+        return f"{nanoseconds // MILLISECOND} ms"
+    return f"{nanoseconds // SECOND} s"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_value(inner)}" for key, inner in value.items()) or "none"
+    if isinstance(value, list):
+        return ",".join(map(_value, value)) or "none"
+    return str(value)
+
+
+WORDS: dict[str, Callable[[Any], str]] = {
+    "container.created": _created,
+    "container.start_requested": lambda _: "asked to start",
+    "container.monitored": lambda e: f"watched by process {e.pid} from now on",
+    "container.stop_requested": _stop,
+    "container.kill_requested": lambda e: f"asked to be sent {signal_name(e.signal)}",
+    "container.pause_requested": lambda _: "asked to pause",
+    "container.unpause_requested": lambda _: "asked to go on",
+    "container.exited": _exited,
+    "container.restart_requested": _restart,
+    "container.remove_requested": _remove,
+    "container.renamed": lambda e: f"renamed to {e.name}",
+    "container.updated": _updated,
+    "exec.started": _exec_started,
+    "exec.exited": _exec_exited,
+    "effect.do": _intent,
+    "effect.undo": _intent_to_undo,
+    "effect.change": _intent_to_change,
+    "effect.done": _done,
+    "effect.failed": _failed,
+    "effect.lost": _lost,
+    "layer.published": _layer,
+    "layer.remove_requested": lambda _: "to be removed: nothing stands on it any more",
+    "image.published": _image,
+    "image.removed": lambda _: "removed",
+    "job.started": _job_started,
+    "job.finished": _job_finished,
+    "job.abandoned": lambda e: f"given up: {e.reason}",
+    "host.booted": lambda e: f"the machine booted: boot {e.boot}",
+    "journal.segment": lambda _: "a new segment of the journal began",
+    "journal.repaired": _repaired,
+}
