@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import errno
 
-from effects import cgroup_tree
+from effects import cgroup_tree, devices
 from effects.cgroup_limits import memory_and_swap, needed, writes_v1, writes_v2
 from effects.failure import StepFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from effects.host import Facts, Host, Spec
-
-# What a container may do with which devices, as `devices.allow` takes it: make any node, use the harmless.
-DEVICES = (
-    "c *:* m",
-    "b *:* m",
-    "c 1:3 rwm",  # null
-    "c 1:5 rwm",  # zero
-    "c 1:7 rwm",  # full
-    "c 1:8 rwm",  # random
-    "c 1:9 rwm",  # urandom
-    "c 5:0 rwm",  # tty
-    "c 5:1 rwm",  # console
-    "c 5:2 rwm",  # ptmx
-    "c 136:* rwm",  # pts
-)
 
 
 class Cgroup:
@@ -37,7 +23,7 @@ class Cgroup:
             limits: any of memory, memory_swap (bytes; memory_swap counts both together, -1 is unlimited and
                     twice the memory if not given), cpu_shares, cpu_quota, cpu_period (us), cpuset_cpus,
                     cpuset_mems, pids; 0, "" or no key: no such limit
-            devices: rules as `devices.allow` takes them; DEVICES if there is no such key
+            devices: rules as `devices.allow` takes them; devices.DEFAULT_RULES if there is no such key
             privileged: no device is forbidden
     facts   leaf, at, cgroup2: see cgroup_tree.facts_of; cgroup_tree.places(facts) has the paths
 
@@ -60,7 +46,7 @@ class Cgroup:
         facts = cgroup_tree.facts_of(host, hierarchies, leaf)
         _limit(host, facts, spec["limits"], reset=False)
         if not spec["privileged"]:
-            _limit_devices(host, facts, spec.get("devices", DEVICES))
+            _limit_devices(host, facts, spec.get("devices", devices.DEFAULT_RULES))
         host.set_mark(cgroup_tree.directories(hierarchies, leaf, {})[-1])
         return facts
 
@@ -128,7 +114,7 @@ def _limit_cpuset_v1(host: Host, directory: str, limits: dict[str, Any], *, rese
             _write(host, "cpuset", f"{directory}/{file}", above)
 
 
-def _limit_devices(host: Host, facts: Facts, rules: list[str]) -> None:
+def _limit_devices(host: Host, facts: Facts, rules: Sequence[str]) -> None:
     where = cgroup_tree.places(facts)
     directory: str | None = where["dirs"].get("devices")
     if directory is not None:

@@ -41,10 +41,9 @@ class Init:
     def undo(self, spec: Spec, facts: Facts, host: Host) -> None:
         held = host.held_init(spec["id"])
         known = [identity for identity in (facts, held) if identity and identity.get("pid")]
-        if not any(map(host.is_alive, known)):
-            return
-        leaf = f"{spec['cgroup']['parent']}/{spec['cgroup']['name']}"
-        cgroup_tree.thaw(host, cgroup_tree.directories(host.hierarchies(), leaf, {}))
+        if any(map(host.is_alive, known)):
+            leaf = f"{spec['cgroup']['parent']}/{spec['cgroup']['name']}"
+            cgroup_tree.thaw(host, cgroup_tree.directories(host.hierarchies(), leaf, {}))
         for identity in known:
             host.kill(identity, _DYING)
 

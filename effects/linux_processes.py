@@ -1,0 +1,239 @@
+"""Processes, as `effects.host` promises them, on the kernel. LEAN."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import time
+
+from effects import cgroup_tree, child, syscalls
+from effects.failure import StepFailed
+from effects.identity import alive, boot_id, exit_status, open_identity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from effects.host import Facts
+    from effects.newborn import Newborn
+
+_SIGKILL = 9
+_PF_FORKNOEXEC = 0x40  # forked, and has not exec'ed: field 9 of /proc/PID/stat, include/linux/sched.h
+_FLAGS, _START = 9 - 3, 22 - 3  # places in what follows the name
+
+
+class _Held:
+    """An init that this process holds. `newborn` while its gate is ours: not of an adopted one."""
+
+    def __init__(self, container_id: str, facts: Facts, pidfd: int, newborn: Newborn | None) -> None:
+        self.container_id, self.facts, self.pidfd, self.newborn = container_id, facts, pidfd, newborn
+
+    @property
+    def lives(self) -> bool:
+        return not _readable(self.pidfd, 0)
+
+    def close(self) -> None:
+        if self.newborn is not None:
+            self.newborn.close()  # the pidfd is its own
+        else:
+            os.close(self.pidfd)
+
+
+class Processes:
+    """The processes half of LinuxHost. It holds inits and root handles by container; `close` lets go.
+
+    stdin   the end of a pipe that the next init reads as its standard input; -1: /dev/null
+    """
+
+    def __init__(self) -> None:
+        self.stdin = -1
+        self._inits: dict[str, _Held] = {}
+        self._statuses: dict[str, int] = {}
+        self._roots: dict[str, int] = {}
+
+    # --- for the monitor -----------------------------------------------------------------------------
+
+    def pidfd(self, container_id: str) -> int | None:
+        """A descriptor that becomes readable when the init ends; ours. None if none is held."""
+        held = self._inits.get(container_id)
+        return held.pidfd if held is not None else None
+
+    def take_pty(self, container_id: str) -> int | None:
+        """The master of the init's terminal, the caller's from now on. None without one."""
+        held = self._inits.get(container_id)
+        if held is None or held.newborn is None or held.newborn.terminal < 0:
+            return None
+        master, held.newborn.terminal = held.newborn.terminal, -1
+        return master
+
+    def reap(self, container_id: str) -> int | None:
+        """How the init ended, as os.waitstatus_to_exitcode tells it; reaped, if it was our child.
+
+        None while it lives, and where nobody can tell any more.
+        """
+        held = self._inits.get(container_id)
+        if held is not None and not held.lives:
+            self._reap(container_id, held)
+        return self._statuses.get(container_id)
+
+    def close(self) -> None:
+        """Let go of everything, as the end of this process does: inits still at their gate end."""
+        for held in self._inits.values():
+            held.close()
+        for descriptor in self._roots.values():
+            os.close(descriptor)
+        self._inits.clear()
+        self._roots.clear()
+
+    # --- observations --------------------------------------------------------------------------------
+
+    def held_init(self, container_id: str) -> Facts | None:
+        held = self._inits.get(container_id)
+        return held.facts if held is not None and held.lives else None
+
+    def is_alive(self, identity: Facts) -> bool:
+        return alive({"pid": identity["pid"], "start": identity["start"], "boot": identity["boot"]})
+
+    def has_execed(self, identity: Facts) -> bool:
+        if not self.is_alive(identity):
+            return False
+        try:
+            with open(f"/proc/{identity['pid']}/stat", "rb", buffering=0) as file:
+                content = file.read()
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        fields = content[content.rindex(b")") + 2 :].split()
+        return int(fields[_START]) == identity["start"] and not int(fields[_FLAGS]) & _PF_FORKNOEXEC
+
+    def oom_kills(self, cgroup: Facts) -> int:
+        """How often the kernel killed in this cgroup (by its facts) for want of memory."""
+        directory = cgroup_tree.places(cgroup)["dirs"].get("memory")
+        if directory is None:
+            return 0
+        version2 = cgroup["at"]["memory"] == cgroup["cgroup2"]
+        try:
+            with open(f"{directory}/{'memory.events' if version2 else 'memory.oom_control'}", "rb") as file:
+                counts = dict(line.split() for line in file)
+        except FileNotFoundError:
+            return 0
+        return int(counts.get(b"oom_kill", 0))
+
+    # --- changes -------------------------------------------------------------------------------------
+
+    def spawn_init(self, config: Facts) -> Facts:
+        container_id = config["id"]
+        self._forget(container_id)
+        self._statuses.pop(container_id, None)
+        # Our end of stdin by its name in /proc: the child, which closes what it inherits, opens it anew.
+        stdin = f"/proc/{os.getpid()}/fd/{self.stdin}" if self.stdin >= 0 else ""
+        whole: Any = {**config, "stdio": {**config["stdio"], "stdin": stdin}}
+        newborn = child.spawn_init(whole)
+        mounts = newborn.wait_ready()["mounts"]
+        facts = {"pid": newborn.pid, "start": newborn.start, "boot": boot_id(), "mounts": mounts}
+        self._inits[container_id] = _Held(container_id, facts, newborn.pidfd, newborn)
+        return facts
+
+    def adopt_init(self, container_id: str, facts: Facts) -> None:
+        pidfd = open_identity({"pid": facts["pid"], "start": facts["start"], "boot": facts["boot"]})
+        if pidfd is not None:
+            self._forget(container_id)
+            self._inits[container_id] = _Held(container_id, facts, pidfd, None)
+
+    def open_gate(self, identity: Facts) -> None:
+        held = next((h for h in self._inits.values() if h.facts["pid"] == identity["pid"]), None)
+        if held is None or held.newborn is None:
+            raise StepFailed("gate", errno.ESRCH, "the container's first process is not held here", None)
+        try:
+            held.newborn.release()
+            held.newborn.wait_exec()
+        except OSError:
+            del self._inits[held.container_id]
+            if held.newborn.pidfd >= 0:  # it was gone before we could let it go, and is not reaped
+                held.newborn.abandon()
+            raise
+
+    def signal(self, identity: Facts, signal: int) -> None:
+        pidfd = open_identity({"pid": identity["pid"], "start": identity["start"], "boot": identity["boot"]})
+        if pidfd is None:
+            return
+        try:
+            syscalls.pidfd_send_signal(pidfd, signal)
+        except ProcessLookupError:
+            return
+        finally:
+            os.close(pidfd)
+
+    def kill(self, identity: Facts, seconds: float) -> None:
+        self.signal(identity, _SIGKILL)
+        for container_id, held in list(self._inits.items()):
+            if held.facts["pid"] == identity["pid"]:
+                _wait_dead(held.pidfd, identity, seconds)
+                self._reap(container_id, held)
+                self._forget(container_id)
+                return
+        pidfd = open_identity({"pid": identity["pid"], "start": identity["start"], "boot": identity["boot"]})
+        if pidfd is not None:
+            try:
+                _wait_dead(pidfd, identity, seconds)
+            finally:
+                os.close(pidfd)
+
+    # --- root handles --------------------------------------------------------------------------------
+
+    def held_root(self, via: str) -> str | None:
+        descriptor = self._roots.get(via)
+        return f"/proc/{os.getpid()}/fd/{descriptor}" if descriptor is not None else None
+
+    def hold_root(self, via: str, identity: Facts) -> str:
+        pid = identity["pid"]
+        try:
+            descriptor = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise StepFailed("root link", errno.ESRCH, "the process is gone", f"/proc/{pid}") from error
+        # Only after the opening: alive now, it was alive then, and the pid was its own.
+        if not self.is_alive(identity):
+            os.close(descriptor)
+            raise StepFailed("root link", errno.ESRCH, "the process is gone", f"/proc/{pid}")
+        self.drop_root(via)
+        self._roots[via] = descriptor
+        return f"/proc/{os.getpid()}/fd/{descriptor}"
+
+    def drop_root(self, via: str) -> None:
+        descriptor = self._roots.pop(via, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    # --- within --------------------------------------------------------------------------------------
+
+    def _reap(self, container_id: str, held: _Held) -> None:
+        try:
+            result = os.waitid(os.P_PIDFD, held.pidfd, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            # An adopted one, or reaped before: the kernel may still know.
+            status = exit_status(held.pidfd)
+            if status is not None:
+                self._statuses[container_id] = os.waitstatus_to_exitcode(status)
+            return
+        if result is not None:
+            ended = result.si_code == os.CLD_EXITED
+            self._statuses[container_id] = result.si_status if ended else -result.si_status
+
+    def _forget(self, container_id: str) -> None:
+        held = self._inits.pop(container_id, None)
+        if held is not None:
+            held.close()
+
+
+def _wait_dead(pidfd: int, identity: Facts, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not _readable(pidfd, max(0, int(1000 * (deadline - time.monotonic())))):
+        if time.monotonic() >= deadline:
+            message = f"it does not end {seconds:.0f} s after SIGKILL"
+            raise StepFailed("kill", errno.ETIMEDOUT, message, f"/proc/{identity['pid']}")
+
+
+def _readable(descriptor: int, milliseconds: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(milliseconds))
