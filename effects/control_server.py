@@ -35,12 +35,9 @@ class Client:
 
     def __init__(self, connection: Connection, pid: int, uid: int) -> None:
         self.connection, self.pid, self.uid = connection, pid, uid
+        self.fd = connection.fileno()  # what it was: a dropped client is still known by it
         self.attached = self.stdin = self.held = False
         self.queue: list[tuple[bytes, tuple[int, ...]]] = []
-
-    @property
-    def fd(self) -> int:
-        return self.connection.fileno()
 
 
 class Server:
@@ -119,7 +116,7 @@ class Server:
             return
         client.queue.append((pack(message), fds))
         if len(client.queue) > _MAX_QUEUE:
-            self._hang_up(client)
+            self.hang_up(client)
         self._send_queue(client)
 
     def broadcast_wake(self) -> None:
@@ -131,7 +128,7 @@ class Server:
                 try:
                     client.connection.send_packet(b"W")
                 except OSError:
-                    self._hang_up(client)
+                    self.hang_up(client)
 
     def held(self) -> bool:
         """Whether an attached client asks to wait with the container's output."""
@@ -156,7 +153,7 @@ class Server:
         if self.clients.get(client.fd) is not client:
             return
         del self.clients[client.fd]
-        self._hang_up(client)
+        self.hang_up(client)
         client.connection.close()
 
     def close(self) -> None:
@@ -194,13 +191,13 @@ class Server:
                 if not client.connection.send_packet(packet, fds):
                     return
             except OSError:
-                self._hang_up(client)
+                self.hang_up(client)
                 return
             del client.queue[0]
             _close_all(fds)
 
-    def _hang_up(self, client: Client) -> None:
-        """Make the next poll report the client's end, so that its end is told in one way only."""
+    def hang_up(self, client: Client) -> None:
+        """End it from our side; the next `ready` says CLOSED, as for one that went by itself."""
         for _, fds in client.queue:
             _close_all(fds)
         client.queue = []

@@ -96,7 +96,7 @@ class Stdio:
         os.set_blocking(master, False)
         self._stdin = master
         self._sources[master] = self.logs["stdout"]
-        self._slave = _open_slave(master)
+        self._slave = open_slave(master)
         return self
 
     def started(self) -> None:
@@ -155,7 +155,7 @@ class Stdio:
         if self._stdin < 0 or self._ending:
             return
         if self.tty:
-            self._pending += _end_of_file(self._stdin, twice=self._line_open)
+            self._pending += end_of_file(self._stdin, line_open=self._line_open)
             self._line_open = False
         else:
             self._ending = True
@@ -203,7 +203,9 @@ class Stdio:
         """
         wanted = request.get("from")
         start = wanted if isinstance(wanted, dict) else {}
-        at, files, fds = {}, [], []
+        at: dict[str, int] = {}
+        files: list[list[str | int]] = []
+        fds: list[int] = []
         for stream, log in self.logs.items():
             offset = start.get(stream)
             offset = min(max(offset, 0), log.end) if isinstance(offset, int) else log.end
@@ -225,15 +227,23 @@ class Stdio:
     def _reopen_slave(self, master: int) -> None:
         """The terminal was hung up (vhangup(2)) inside: our slave has become useless with the others."""
         os.close(self._slave)
-        self._slave = _open_slave(master)
+        self._slave = open_slave(master)
 
     def _tell_new_file(self, log: LogWriter) -> None:
         if self.server is None:
             return
         for client in list(self.server.clients.values()):
             if client.attached:
-                for base, fd in log.open_from():
-                    self.server.tell(client, {"event": "file", "stream": log.stream, "base": base}, (fd,))
+                self._hand_file(self.server, client, log)
+
+    def _hand_file(self, server: Server, client: Client, log: LogWriter) -> None:
+        try:
+            for base, fd in log.open_from():
+                server.tell(client, {"event": "file", "stream": log.stream, "base": base}, (fd,))
+        except OSError:
+            server.hang_up(
+                client
+            )  # better no connection than one with a hole in it; the log is not concerned
 
     def _tell_stdin_closed(self) -> None:
         if self.server is None:
@@ -255,13 +265,13 @@ def _open_fifo(path: str) -> int:
     return fd
 
 
-def _open_slave(master: int) -> int:
+def open_slave(master: int) -> int:
     """The slave of our master, whatever devpts it is of (ioctl_tty(2), TIOCGPTPEER)."""
     return fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
 
 
-def _end_of_file(master: int, *, twice: bool) -> bytes:
+def end_of_file(master: int, *, line_open: bool) -> bytes:
     """What to type for end-of-file. In the middle of a line the first one only sends that line (termios(3))."""
     *_, flags, _line, chars = _TERMIOS.unpack(fcntl.ioctl(master, _TCGETS, bytes(_TERMIOS.size)))
     key: bytes = chars[_VEOF : _VEOF + 1]
-    return key * (2 if twice and flags & _ICANON else 1)
+    return key * (2 if line_open and flags & _ICANON else 1)
