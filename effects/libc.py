@@ -34,6 +34,8 @@ __all__ = [
     "Structure",
     "addressof",
     "byref",
+    "c_char",
+    "c_char_p",
     "c_int",
     "c_uint32",
     "c_uint64",
@@ -113,7 +115,7 @@ _TABLE = (
     ("close_range", 436, 436, "iii"),
     ("keyctl", 250, 219, "isiii"),
     ("sethostname", 170, 161, "si"),
-    ("bpf", 321, 280, "isi"),
+    ("bpf", 321, 280, "ipi"),
 )
 _TYPES = {"i": c_long, "s": c_char_p, "p": c_void_p}
 _MACHINES = {"x86_64": 1, "aarch64": 2}

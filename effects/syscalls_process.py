@@ -11,6 +11,7 @@ from effects.libc import (
     addressof,
     byref,
     c_char,
+    c_char_p,
     c_int,
     c_uint32,
     c_uint64,
@@ -39,7 +40,8 @@ _LINUX_CAPABILITY_VERSION_3 = 0x20080522
 PIDFD_GET_INFO = 0xC040FF0B  # _IOWR(PIDFS_IOCTL_MAGIC 0xFF, 11, 64 bytes)
 PIDFD_INFO_EXIT = 1 << 3
 
-BPF_PROG_LOAD, BPF_PROG_ATTACH, BPF_PROG_DETACH = 5, 8, 9
+BPF_PROG_LOAD, BPF_PROG_ATTACH = 5, 8
+_BPF_INSN = 8  # bytes of one struct bpf_insn
 BPF_PROG_TYPE_CGROUP_DEVICE, BPF_CGROUP_DEVICE = 15, 6
 BPF_F_ALLOW_MULTI = 2
 
@@ -77,6 +79,24 @@ class cap_user_header(Structure):  # noqa: N801 - the kernel's name
 class cap_user_data(Structure):  # noqa: N801 - the kernel's name; both halves of 64 capabilities
     _fields_ = tuple(
         (f"{kind}{half}", c_uint32) for half in (0, 1) for kind in ("effective", "permitted", "inheritable")
+    )
+
+
+class bpf_attr_load(Structure):  # noqa: N801 - of the kernel's union bpf_attr, the head that BPF_PROG_LOAD needs
+    _fields_ = (
+        ("prog_type", c_uint32),
+        ("insn_cnt", c_uint32),
+        ("insns", c_char_p),
+        ("license", c_char_p),
+    )
+
+
+class bpf_attr_attach(Structure):  # noqa: N801 - the same for BPF_PROG_ATTACH
+    _fields_ = (
+        ("target_fd", c_uint32),
+        ("attach_bpf_fd", c_uint32),
+        ("attach_type", c_uint32),
+        ("attach_flags", c_uint32),
     )
 
 
@@ -194,6 +214,13 @@ def sethostname(name: str) -> None:
     call("sethostname", encoded, len(encoded), path=name)
 
 
-def bpf(command: int, attributes: bytes) -> int:
-    """`attributes` is the packed union bpf_attr, as far as the command needs it."""
-    return call("bpf", command, attributes, len(attributes))
+def bpf_prog_load(kind: int, program: bytes, licence: str) -> int:
+    """A descriptor of `program`, packed struct bpf_insn, in the kernel; EINVAL, EACCES if its verifier refuses."""
+    # No log: the verifier's report would cost more than all the rest.
+    attributes = bpf_attr_load(kind, len(program) // _BPF_INSN, program, licence.encode())
+    return call("bpf", BPF_PROG_LOAD, byref(attributes), sizeof(attributes))
+
+
+def bpf_prog_attach(program: int, cgroup: int, kind: int, flags: int) -> None:
+    attributes = bpf_attr_attach(cgroup, program, kind, flags)
+    call("bpf", BPF_PROG_ATTACH, byref(attributes), sizeof(attributes))
