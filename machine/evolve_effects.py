@@ -91,8 +91,13 @@ def _do_failed(c: Container, e: Any) -> None:
     if e.kind == "frozen":  # it could not be paused: it runs on, unless something else was asked meanwhile
         if c.status == "paused":
             move(c, "unpause", e)
-    elif c.status in TABLE["fail"]:
+    elif c.status in TABLE["fail"] and not _runs(c):  # a link or cgroup made anew under it is no start
         move(c, "fail", e)
+
+
+def _runs(c: Container) -> bool:
+    release = c.holding("release")
+    return release is not None and release.done
 
 
 def _lost(c: Subject, e: Any) -> None:
