@@ -103,6 +103,7 @@ _TABLE = (
     ("mount_setattr", 442, 442, "isipi"),
     ("renameat2", 316, 276, "isisi"),
     ("syncfs", 306, 267, "i"),
+    ("fstatfs", 138, 44, "ip"),
     ("fallocate", 285, 47, "iiii"),
     ("unshare", 272, 97, "i"),
     ("setns", 308, 268, "ii"),

@@ -55,6 +55,10 @@ class open_how(Structure):  # noqa: N801 - the kernel's name
     _fields_ = (("flags", c_uint64), ("mode", c_uint64), ("resolve", c_uint64))
 
 
+class statfs(Structure):  # noqa: N801 - the kernel's name; we read its first field only
+    _fields_ = (("f_type", c_uint64), *((f"rest{number}", c_uint64) for number in range(14)))
+
+
 class mount_attr(Structure):  # noqa: N801 - the kernel's name
     _fields_ = (
         ("attr_set", c_uint64),
@@ -139,6 +143,13 @@ def fsmount(context: int, attributes: int = 0) -> int:
 
 def renameat2(old_dirfd: int, old: str, new_dirfd: int, new: str, flags: int = 0) -> None:
     call("renameat2", old_dirfd, _bytes(old), new_dirfd, _bytes(new), flags, path=new)
+
+
+def filesystem_type(descriptor: int) -> int:
+    """The magic number of the file system that it lies on (linux/magic.h); O_PATH is enough."""
+    found = statfs()
+    call("fstatfs", descriptor, byref(found))
+    return int(found.f_type)
 
 
 def syncfs(descriptor: int) -> None:

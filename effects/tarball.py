@@ -1,8 +1,8 @@
 """Writes a directory tree as a pax tar: by descriptors from the top, never through a symbolic link.
 
 Each directory is opened below the root by openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, so that a
-tree which changes meanwhile can give a wrong answer, but never one from outside. A mount point is never
-crossed (RESOLVE_NO_XDEV): it is written as the empty directory or file that it is below its mount.
+tree which changes meanwhile can give a wrong answer, but never one from outside. Mount points are known by
+RESOLVE_NO_XDEV, bind mounts of the same file system too.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ _RESOLVE = (
     | syscalls.RESOLVE_NO_XDEV
 )
 _KINDS = {stat.S_IFLNK: SYMLINK, stat.S_IFCHR: CHARACTER, stat.S_IFBLK: BLOCKDEV, stat.S_IFIFO: FIFO}
+# linux/magic.h: proc, sysfs, devpts, cgroup, cgroup2, mqueue, debugfs, tracefs, securityfs, bpf, binfmt_misc
+_INVENTED = {
+    *(0x9FA0, 0x62656572, 0x1CD1, 0x27E0EB, 0x63677270, 0x19800202),
+    *(0x64626720, 0x74726163, 0x73636673, 0xCAFE4A11, 0x42494E4D),
+}
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}  # taken away, or replaced, since it was listed
 
 
@@ -48,14 +53,17 @@ def pack(
     exclude: Iterable[str] = (),
     config: dict[str, Any] | None = None,
     top: bytes = b"",
+    cross_mounts: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Packed:
-    """Write what `root_fd` (a directory, or the one file) holds, all names below `top`
-    (b"": a directory is "./", and its content stands at the top).
+    """Write what `root_fd` (a directory, or the one file) holds.
 
+    top       what all names begin with; b"": a directory is "./", and its content stands at the top
     grafts    (path within, descriptor of a directory or file): written at that path, in the place of what is
               there; so a volume gets into a commit
     exclude   paths within of which only the empty directory or file is written
+    cross_mounts  a mount point is a directory like any other, unless the kernel invents what it holds (/proc);
+              without it is empty
     config    recorded in a global header, which `effects.archive.unpack` gives back
     progress  is told the bytes written so far
 
@@ -66,8 +74,8 @@ def pack(
     if config is not None:
         text = json.dumps(config, sort_keys=True, separators=(",", ":"))
         writer.put(tarblock.global_config(text.encode()))
-    walk = _Walk(writer, top, {_key(path): fd for path, fd in grafts}, {_key(path) for path in exclude})
-    walk.run(root_fd)
+    walk = _Walk(writer, top, cross_mounts=cross_mounts)
+    walk.run(root_fd, {_key(path): fd for path, fd in grafts}, {_key(path) for path in exclude})
     writer.put(tarblock.END)
     writer.flush()
     return Packed(writer.written, walk.entries, walk.skipped)
@@ -78,16 +86,18 @@ def _key(path: str) -> bytes:
 
 
 class _Walk:
-    def __init__(self, writer: Writer, top: bytes, grafts: dict[bytes, int], exclude: set[bytes]) -> None:
+    def __init__(self, writer: Writer, top: bytes, *, cross_mounts: bool) -> None:
         self._writer = writer
         self._top = top
-        self._grafts = grafts
-        self._exclude = exclude
+        self._cross_mounts = cross_mounts
+        self._grafts: dict[bytes, int] = {}
+        self._exclude: set[bytes] = set()
         self._links: dict[tuple[int, int], tuple[bytes, int]] = {}
         self.entries = 0
         self.skipped: list[str] = []
 
-    def run(self, root_fd: int) -> None:
+    def run(self, root_fd: int, grafts: dict[bytes, int], exclude: set[bytes]) -> None:
+        self._grafts, self._exclude = grafts, exclude
         self._tree(b"", root_fd)
         # A graft whose place the tree lacks; its parents are made by whoever unpacks.
         while self._grafts:
@@ -114,7 +124,9 @@ class _Walk:
         if len(here) >= PATH_MAX:
             message = f"a path of more than {PATH_MAX - 1} bytes cannot be unpacked again"
             raise StepFailed("pack", errno.ENAMETOOLONG, message, os.fsdecode(here[:100]) + "...")
-        descriptor, mounted = _open(root_fd, below or b".", os.O_RDONLY | os.O_DIRECTORY)
+        descriptor, mounted = _open(
+            root_fd, below or b".", os.O_RDONLY | os.O_DIRECTORY, cross=self._cross_mounts
+        )
         if descriptor < 0:
             return []
         try:
@@ -144,7 +156,7 @@ class _Walk:
             if error.errno not in {*_GONE, errno.EINVAL}:  # EINVAL: no longer a symbolic link
                 raise
             return False
-        descriptor, mounted = _open(directory, name, os.O_RDONLY)
+        descriptor, mounted = _open(directory, name, os.O_RDONLY, cross=self._cross_mounts)
         if descriptor >= 0:
             try:
                 self._file(path, descriptor, empty=mounted or path in self._exclude)
@@ -229,8 +241,8 @@ def _join(above: bytes, name: bytes) -> bytes:
     return above + b"/" + name if above and name else above or name
 
 
-def _open(directory: int, name: bytes, flags: int) -> tuple[int, bool]:
-    """(descriptor, whether it is a mount point and so O_PATH only); -1 for what is there no more."""
+def _open(directory: int, name: bytes, flags: int, *, cross: bool) -> tuple[int, bool]:
+    """(descriptor, whether it is a mount point not to be crossed, and so O_PATH); -1 for what has gone."""
     # O_NONBLOCK: what was listed as a file may be a FIFO by now.
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK
     try:
@@ -240,7 +252,11 @@ def _open(directory: int, name: bytes, flags: int) -> tuple[int, bool]:
             if error.errno != errno.EXDEV:
                 raise
         anywhere = _RESOLVE & ~syscalls.RESOLVE_NO_XDEV
-        return syscalls.openat2(directory, name, os.O_PATH | os.O_NOFOLLOW, resolve=anywhere), True
+        handle = syscalls.openat2(directory, name, os.O_PATH | os.O_NOFOLLOW, resolve=anywhere)
+        if not cross or syscalls.filesystem_type(handle) in _INVENTED:
+            return handle, True
+        os.close(handle)
+        return syscalls.openat2(directory, name, flags, resolve=anywhere), False
     except OSError as error:
         # ENXIO: a socket, or a device without a driver, in the place of a file.
         if error.errno not in {*_GONE, errno.ENXIO}:

@@ -25,7 +25,10 @@ from effects.tarformat import (
 )
 from effects.tarheader import Reader
 from effects.tarplace import CAPABILITY, NO_XATTR, DirectoryTimes, hands_down, is_kept_xattr, make_parents
+from effects.tarrules import Rules
 from effects.tarstream import PipeStream
+
+__all__ = ["Rules", "extract"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,36 +38,6 @@ if TYPE_CHECKING:
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPECIAL = stat.S_ISUID | stat.S_ISGID
 _MAX_TOLD = 20  # what was left out, told by name; the rest is counted
-
-
-class Rules:
-    """How to extract.
-
-    merge        into an existing tree, as cp does: its directories stay, and a directory never takes the place
-                 of another thing. Without it the archive is the whole tree, and its later members win
-    owner        (uid, gid) of all, or None for the archive's own
-    plain        leave out what gives rights: devices, setuid, setgid and file capabilities
-    top          a new name for the archive's one top member, which all others must lie in; b"" keeps it
-    links        members may lie below symbolic links (of the archive, or of the tree)
-    top_kind     "directory" or "other": what the top member must be; "" for either
-    max_bytes    of all files together, holes included;  max_inodes  members of any kind
-    """
-
-    def __init__(
-        self,
-        *,
-        merge: bool = False,
-        owner: tuple[int, int] | None = None,
-        plain: bool = False,
-        links: bool = True,
-        top: bytes = b"",
-        top_kind: str = "",
-        max_bytes: int = 64 << 30,
-        max_inodes: int = 5_000_000,
-    ) -> None:
-        self.merge, self.owner, self.plain, self.links = merge, owner, plain, links
-        self.top, self.top_kind = top, top_kind
-        self.max_bytes, self.max_inodes = max_bytes, max_inodes
 
 
 def extract(source_fd: int, rules: Rules) -> dict[str, Any]:
@@ -101,7 +74,7 @@ class _Extraction:
         while (entry := reader.next()) is not None:
             self._admit(entry)
             path = self._path(entry.name)
-            if self._rules.top or self._rules.top_kind:
+            if self._rules.single:
                 path = self._below_top(entry, path)
             if not self._rules.links:
                 self._refuse_links(entry, path)
@@ -135,8 +108,7 @@ class _Extraction:
             self._top = first
             kind = "directory" if entry.kind == DIRECTORY else "other"
             if self._rules.top_kind not in {"", kind}:
-                code = errno.ENOTDIR if kind == "directory" else errno.EISDIR
-                raise OSError(code, f"cannot copy {_noun(entry)} there", os.fsdecode(self._rules.top))
+                raise self._wrong_kind(kind)
         if self._top == b"":
             rest = path
         elif first != self._top:
@@ -144,6 +116,12 @@ class _Extraction:
         if not self._rules.top:
             return path
         return self._rules.top + b"/" + rest if rest else self._rules.top
+
+    def _wrong_kind(self, kind: str) -> OSError:
+        name = os.fsdecode(self._rules.top)
+        if kind == "directory":
+            return OSError(errno.ENOTDIR, "cannot copy a directory to a file", name)
+        return OSError(errno.ENOENT, "the directory to copy a file to must exist", name)
 
     def _file(self, entry: Entry, path: bytes) -> None:
         descriptor = self._create(entry, path)
@@ -241,7 +219,7 @@ class _Extraction:
 
     def _hardlink(self, entry: Entry, path: bytes) -> None:
         target = self._path(entry.link)
-        if self._rules.top:
+        if self._rules.single:
             target = self._below_top(entry, target)
         if not target:
             raise broken("hard link to a directory", entry.name)
