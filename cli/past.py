@@ -1,0 +1,146 @@
+"""What has been, as the journal tells it: of removed containers too, and of whoever bore a name before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from itertools import pairwise
+from typing import Any
+
+from cli.session import Session
+from eventstore.errors import JournalMissing
+from machine.errors import AmbiguousPrefix, MachineError, NoSuchContainer
+from machine.events import SCHEMA
+from machine.world import World
+
+ENGINE_STREAMS = ("host", "journal")  # the streams that are nobody's in particular
+
+
+class NoSuchStream(MachineError):
+    """Nothing was ever recorded of it."""
+
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
+        super().__init__(f"the journal tells nothing of {stream}")
+
+
+def events(root: str) -> Iterator[Any]:
+    """Every event of the root's journal, oldest first; none where there is no journal."""
+    from eventstore.bulk import bulk_decoder
+    from eventstore.reader import read_events
+
+    try:
+        yield from read_events(f"{root}/journal", SCHEMA, decode=bulk_decoder(SCHEMA))
+    except JournalMissing:
+        return
+
+
+def streams_of(session: Session, reference: str, *, every: bool) -> list[str]:
+    """The streams that a name, an id or a unique prefix means; with `every`, all that ever bore the name.
+
+    A name means who bears it now, else who bore it last. What holds a slash is a stream itself, such as image/busybox.
+    Raises NoSuchContainer, AmbiguousPrefix.
+    """
+    if "/" in reference:
+        return [reference]
+    if not every and (present := session.world.names.get(reference)) is not None:
+        return [f"container/{present}"]
+    bearers, ids = _containers(session.root)
+    if reference in bearers:
+        found = bearers[reference] if every else bearers[reference][-1:]
+    elif reference in ENGINE_STREAMS:
+        return [reference]
+    else:
+        found = [_by_prefix(session, ids, reference)]
+    return [f"container/{container_id}" for container_id in found]
+
+
+def told(root: str, streams: Collection[str]) -> Iterator[tuple[Any, bool]]:
+    """(event, whether it was impossible and changed nothing) of these streams, oldest first."""
+    world = World()
+    for event in events(root):
+        wanted = event.s in streams
+        if wanted or event.s == "host":  # a boot takes with it what they held
+            world.apply(event)
+        if wanted:
+            subject = world.subject(event.s)
+            yield event, subject is not None and event.n in subject.anomalies[-1:]
+
+
+def lines(root: str, numbers: Collection[int]) -> Iterator[bytes]:
+    """The lines of these events, with their newlines, byte for byte as they are on disk."""
+    from eventstore.segments import open_segment, segment_numbers
+
+    directory = f"{root}/journal"
+    firsts = segment_numbers(directory) if numbers else []
+    for first, following in pairwise([*firsts, max(numbers, default=0) + 1]):
+        # One event a line and no gaps: a segment's n-th line is the event `first` + n - 1.
+        here = {n for n in numbers if first <= n < following}
+        if not here:
+            continue
+        with open(open_segment(directory, first), "rb") as file:
+            yield from (line for n, line in enumerate(file, first) if n in here)
+
+
+def jobs(root: str) -> list[dict[str, Any]]:
+    """Every job: id, kind, about, target, started (ns), by, state (working, done or abandoned) and result."""
+    found: dict[str, dict[str, Any]] = {}
+    for event in events(root):
+        kind, _, job_id = event.s.partition("/")
+        if kind != "job":
+            continue
+        if event.tag == "job.started":
+            found[job_id] = {
+                "id": job_id,
+                "kind": event.kind,
+                "about": event.subject,
+                "target": event.target,
+                "started": event.ts,
+                "by": event.by,
+                "state": "working",
+                "result": "",
+            }
+        elif job_id in found:
+            _go_on(found[job_id], event)
+    return list(found.values())
+
+
+def _go_on(job: dict[str, Any], event: Any) -> None:
+    from machine.story import sentence
+
+    if event.tag == "job.finished":
+        job["state"], job["result"] = "done", event.result
+    elif event.tag == "job.abandoned":
+        job["state"], job["result"] = "abandoned", event.reason
+    elif event.tag == "effect.failed":
+        job["result"] = "; ".join(filter(None, [job["result"], sentence(event)]))
+
+
+def _containers(root: str) -> tuple[dict[str, list[str]], list[str]]:
+    """(name -> ids of its bearers, the last to get it last; all ids)."""
+    bearers: dict[str, list[str]] = {}
+    ids = []
+    for event in events(root):
+        if event.tag not in ("container.created", "container.renamed"):
+            continue
+        container_id = event.s.partition("/")[2]
+        if event.tag == "container.created":
+            ids.append(container_id)
+        having = bearers.setdefault(event.name, [])
+        if container_id in having:
+            having.remove(container_id)
+        having.append(container_id)
+    return bearers, ids
+
+
+def _by_prefix(session: Session, ids: list[str], prefix: str) -> str:
+    """One container that is there goes before any number that are gone, as in every other command."""
+    gone = [container_id for container_id in ids if prefix and container_id.startswith(prefix)]
+    there = [
+        i for i in gone if i in session.world.containers and session.world.containers[i].status != "removed"
+    ]
+    found = there or gone
+    if not found:
+        raise NoSuchContainer(prefix)
+    if len(found) > 1:
+        raise AmbiguousPrefix(prefix, found)
+    return found[0]

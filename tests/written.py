@@ -1,0 +1,55 @@
+"""Histories that are written into a real journal, and what commands say about them; no kernel object is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.main import main
+from effects.identity import boot_id
+from eventstore.event import Event
+from eventstore.journal import Journal
+from machine import decide
+from machine.events import SCHEMA
+from tests.histories import MACHINE, History, container_id, created
+
+ALICE: dict[str, int | str] = {"uid": 0, "login": 1234567, "pid": 4711, "cmd": "run --name=c1 busybox sh"}
+
+
+class Written(History):
+    """A history in the journal of `root`; this very boot has been noted."""
+
+    def __init__(self, base: Path) -> None:
+        self.root, self.run = str(base / "root"), str(base / "run")
+        self.by, self.why = ALICE, "user"
+        self.journal = Journal.open_or_create(f"{self.root}/journal", SCHEMA, run_dir=self.run)
+        super().__init__()
+        self.journal.refresh(self.world)
+        self.decide(decide.note_boot, boot=boot_id(), machine=MACHINE)
+
+    def note(self, stream: str, event: Event) -> Event:
+        with self.journal.transaction(self.world, by=self.by, why=self.why, op="0badcafe") as tx:
+            tx.append(stream, event, sync=False)
+        self.events.append(event)
+        return event
+
+    def born(self, name: str, digit: str, **settings: Any) -> str:
+        """A container in status `created`; its id."""
+        self.decide(decide.create, created(name, digit, **settings))
+        self.settle(f"container/{container_id(digit)}")
+        return container_id(digit)
+
+    def removed(self, name: str) -> None:
+        """Asked to go, and gone."""
+        stream = f"container/{self.world.names[name]}"
+        self.decide(decide.remove, name, force=True)
+        self.settle(stream)
+
+    def mydocker(self, capfd: pytest.CaptureFixture[str], *args: str) -> tuple[int, list[str], str]:
+        """(exit code, lines of stdout, stderr) of a command on this root."""
+        capfd.readouterr()
+        code = main(["--root", self.root, "--run-dir", self.run, *args])
+        out, err = capfd.readouterr()
+        return code, out.splitlines(), err
