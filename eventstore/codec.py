@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         def update(self, data: bytes, /) -> None: ...
 
 
+FRAME = ("t", "d", "m", "h")  # the keys that a line has beside its event's own
 GENESIS = "A" * 43  # the link before the first line: 32 zero bytes
 END = len(',"h":"') + 43 + len('"}\n')  # bytes of a line behind what its link covers
 _LEAST, _MOST = -(1 << 63), (1 << 64) - 1  # the integers that every reader takes
@@ -179,6 +180,11 @@ def decode(line: bytes, schema: Schema, written: int | None = None) -> Event:
     if kind is None:
         raise NewerSchema(f"an event {tag!r}", schema.number)
     event = kind.__new__(kind)
+    for name in FRAME:
+        values.pop(name, None)
+    if values.keys() == schema.keys[kind.tag]:
+        event.__dict__ = values
+        return event
     have = event.__dict__
     have.update(kind.defaults)
     try:

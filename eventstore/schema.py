@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from eventstore.codec import FRAME
 from eventstore.event import ENVELOPE, Event
 
 TYPE_CHECKING = False
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
 
     type_of_upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
-FRAME = ("t", "d", "m", "h")  # the keys that a line has beside its event's own
 HOUSEKEEPING = "journal"  # the stream of the two events below
 
 
@@ -53,6 +53,7 @@ class Schema:
         self.events: tuple[type[Event], ...] = (SegmentHeader, Repaired, *events)
         self.upcasters = upcasters
         self.by_tag: dict[str, type[Event]] = {event.tag: event for event in self.events}
+        self.keys = {event.tag: frozenset((*ENVELOPE, *event.fields)) for event in self.events}
         if len(self.by_tag) != len(self.events):
             raise ValueError("two events with one tag")
         for event in self.events:
