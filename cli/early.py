@@ -37,10 +37,9 @@ class Companion:
 _waiting: list[Companion] = []
 
 
-def start(argv: list[str]) -> None:
-    """Start what the command named in `argv` will need; nothing where none, or where we are not root."""
-    command = next((word for word in argv if not word.startswith("-")), "")
-    if command in PROGRAMS and os.geteuid() == 0 and not {"--help", "-help"} & set(argv):
+def start(command: str) -> None:
+    """Start what `command` will need beside it; nothing where that is nothing, or where we are not root."""
+    if command in PROGRAMS and os.geteuid() == 0:
         _waiting.append(Companion(PROGRAMS[command]))
 
 

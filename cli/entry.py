@@ -28,10 +28,11 @@ def main() -> None:
     code = 1
     try:
         _open_standard_files()
-        if command_of(argv) in ACCOMPANIED:
+        command = command_of(argv)
+        if command in ACCOMPANIED:
             from cli import early
 
-            early.start(argv)
+            early.start(command)
         code = _run(argv)
     except KeyboardInterrupt:  # before the command could answer it
         code = 130

@@ -7,10 +7,13 @@ from types import TracebackType
 
 from cli.session import Session
 from machine import decide
-from machine.decide import Decision
 from machine.errors import EffectFailure
 from machine.events import JobStarted
 from machine.subjects import Job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from machine.decide import Decision
 
 
 class Work:

@@ -72,6 +72,8 @@ class Monitor:
         self.server = Server(control.listen(self.directory))
         self.first = self.server.adopt(command)
         self.freezers: set[int] = set()
+        size = (request["attach"] or {}).get("size")
+        self.host.terminal_size = (size[0], size[1]) if size else None
         self.stdio: Stdio | None = None
 
     def run(self) -> int:

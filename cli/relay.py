@@ -61,7 +61,7 @@ def relay(
     attached: Attached,
     *,
     stdin: bool,
-    detach_keys: str = DETACH_KEYS,
+    detach_keys: bytes = DETACH_KEYS,
     signal_container: Callable[[int], None] | None = None,
     pace: bool = False,
     redraw: bool = False,
@@ -75,7 +75,7 @@ def relay(
                       be told that it missed something
     redraw            let a program in the container's terminal paint itself again
     """
-    keys = terminal.parse_detach_keys(detach_keys) if attached.tty else b""
+    keys = detach_keys if attached.tty else b""
     raw = terminal.RawMode(fds[0] if attached.tty and stdin else -1)
     caught = FORWARDED if signal_container is not None and not raw.active else ()
     resized = (_signal.SIGWINCH,) if attached.tty else ()

@@ -184,10 +184,10 @@ class Session:
         while not until(engine.world.containers.get(container_id)):
             mended = self.mend(f"container/{container_id}", why="user")
             if time.monotonic() >= end or not (mended or ask_monitor(self, container_id, until, end)):
-                raise self._still_busy(container_id, what)
+                raise self.still_busy(container_id, what)
             engine.refresh()
 
-    def _still_busy(self, container_id: str, what: str) -> StillBusy:
+    def still_busy(self, container_id: str, what: str) -> StillBusy:
         container = self.engine().world.containers.get(container_id)
         monitor = container.monitor if container is not None else None
         name = container.name if container is not None else container_id[:12]

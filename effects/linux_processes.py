@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
+import struct
 import time
 
 from effects import cgroup_tree, child, syscalls
@@ -16,9 +18,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from effects.host import Facts
+    from effects.identity import Identity
     from effects.newborn import Newborn
 
 _SIGKILL = 9
+_TIOCSWINSZ = 0x5414  # asm-generic/ioctls.h
 _PF_FORKNOEXEC = 0x40  # forked, and has not exec'ed: field 9 of /proc/PID/stat, include/linux/sched.h
 _FLAGS, _START = 9 - 3, 22 - 3  # places in what follows the name
 
@@ -43,11 +47,13 @@ class _Held:
 class Processes:
     """The processes half of LinuxHost. It holds inits and root handles by container; `close` lets go.
 
-    stdin   the end of a pipe that the next init reads as its standard input; -1: /dev/null
+    stdin          the end of a pipe that the next init reads as its standard input; -1: /dev/null
+    terminal_size  (rows, columns) of the next init's terminal from its first instruction on; None: 0 x 0
     """
 
     def __init__(self) -> None:
         self.stdin = -1
+        self.terminal_size: tuple[int, int] | None = None
         self._inits: dict[str, _Held] = {}
         self._statuses: dict[str, int] = {}
         self._roots: dict[str, int] = {}
@@ -74,7 +80,7 @@ class Processes:
         """
         held = self._inits.get(container_id)
         if held is not None and not held.lives:
-            self._reap(container_id, held)
+            self._remember(held, _ending(held.pidfd))
         return self._statuses.get(container_id)
 
     def close(self) -> None:
@@ -93,7 +99,7 @@ class Processes:
         return held.facts if held is not None and held.lives else None
 
     def is_alive(self, identity: Facts) -> bool:
-        return alive({"pid": identity["pid"], "start": identity["start"], "boot": identity["boot"]})
+        return alive(_identity(identity))
 
     def has_execed(self, identity: Facts) -> bool:
         if not self.is_alive(identity):
@@ -130,18 +136,20 @@ class Processes:
         whole: Any = {**config, "stdio": {**config["stdio"], "stdin": stdin}}
         newborn = child.spawn_init(whole)
         mounts = newborn.wait_ready()["mounts"]
+        if newborn.terminal >= 0 and self.terminal_size is not None:
+            fcntl.ioctl(newborn.terminal, _TIOCSWINSZ, struct.pack("4H", *self.terminal_size, 0, 0))
         facts = {"pid": newborn.pid, "start": newborn.start, "boot": boot_id(), "mounts": mounts}
         self._inits[container_id] = _Held(container_id, facts, newborn.pidfd, newborn)
         return facts
 
     def adopt_init(self, container_id: str, facts: Facts) -> None:
-        pidfd = open_identity({"pid": facts["pid"], "start": facts["start"], "boot": facts["boot"]})
+        pidfd = open_identity(_identity(facts))
         if pidfd is not None:
             self._forget(container_id)
             self._inits[container_id] = _Held(container_id, facts, pidfd, None)
 
     def open_gate(self, identity: Facts) -> None:
-        held = next((h for h in self._inits.values() if h.facts["pid"] == identity["pid"]), None)
+        held = self._find(identity)
         if held is None or held.newborn is None:
             raise StepFailed("gate", errno.ESRCH, "the container's first process is not held here", None)
         try:
@@ -154,7 +162,7 @@ class Processes:
             raise
 
     def signal(self, identity: Facts, signal: int) -> None:
-        pidfd = open_identity({"pid": identity["pid"], "start": identity["start"], "boot": identity["boot"]})
+        pidfd = open_identity(_identity(identity))
         if pidfd is None:
             return
         try:
@@ -165,19 +173,19 @@ class Processes:
             os.close(pidfd)
 
     def kill(self, identity: Facts, seconds: float) -> None:
-        self.signal(identity, _SIGKILL)
-        for container_id, held in list(self._inits.items()):
-            if held.facts["pid"] == identity["pid"]:
-                _wait_dead(held.pidfd, identity, seconds)
-                self._reap(container_id, held)
-                self._forget(container_id)
-                return
-        pidfd = open_identity({"pid": identity["pid"], "start": identity["start"], "boot": identity["boot"]})
-        if pidfd is not None:
-            try:
-                _wait_dead(pidfd, identity, seconds)
-            finally:
+        held = self._find(identity)
+        pidfd = held.pidfd if held is not None else open_identity(_identity(identity))
+        if pidfd is None:
+            return
+        try:
+            _kill(pidfd, identity, seconds)
+            status = _ending(pidfd)
+        finally:
+            if held is None:
                 os.close(pidfd)
+        if held is not None:
+            self._remember(held, status)
+            self._forget(held.container_id)
 
     # --- root handles --------------------------------------------------------------------------------
 
@@ -206,18 +214,14 @@ class Processes:
 
     # --- within --------------------------------------------------------------------------------------
 
-    def _reap(self, container_id: str, held: _Held) -> None:
-        try:
-            result = os.waitid(os.P_PIDFD, held.pidfd, os.WEXITED | os.WNOHANG)
-        except ChildProcessError:
-            # An adopted one, or reaped before: the kernel may still know.
-            status = exit_status(held.pidfd)
-            if status is not None:
-                self._statuses[container_id] = os.waitstatus_to_exitcode(status)
-            return
-        if result is not None:
-            ended = result.si_code == os.CLD_EXITED
-            self._statuses[container_id] = result.si_status if ended else -result.si_status
+    def _find(self, identity: Facts) -> _Held | None:
+        """The held init of exactly this identity."""
+        wanted = _identity(identity)
+        return next((held for held in self._inits.values() if _identity(held.facts) == wanted), None)
+
+    def _remember(self, held: _Held, status: int | None) -> None:
+        if status is not None:
+            self._statuses[held.container_id] = status
 
     def _forget(self, container_id: str) -> None:
         held = self._inits.pop(container_id, None)
@@ -225,12 +229,34 @@ class Processes:
             held.close()
 
 
-def _wait_dead(pidfd: int, identity: Facts, seconds: float) -> None:
+def _identity(facts: Facts) -> Identity:
+    return {"pid": facts["pid"], "start": facts["start"], "boot": facts["boot"]}
+
+
+def _kill(pidfd: int, identity: Facts, seconds: float) -> None:
+    """SIGKILL, and wait until it is dead."""
+    try:
+        syscalls.pidfd_send_signal(pidfd, _SIGKILL)
+    except ProcessLookupError:
+        return
     deadline = time.monotonic() + seconds
     while not _readable(pidfd, max(0, int(1000 * (deadline - time.monotonic())))):
         if time.monotonic() >= deadline:
             message = f"it does not end {seconds:.0f} s after SIGKILL"
             raise StepFailed("kill", errno.ETIMEDOUT, message, f"/proc/{identity['pid']}")
+
+
+def _ending(pidfd: int) -> int | None:
+    """How the dead process ended, as os.waitstatus_to_exitcode tells it; reaped, if it was our child."""
+    try:
+        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        # Another's child, or reaped before: the kernel may still know.
+        status = exit_status(pidfd)
+        return None if status is None else os.waitstatus_to_exitcode(status)
+    if result is None:
+        return None
+    return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
 
 
 def _readable(descriptor: int, milliseconds: int) -> bool:
