@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +14,11 @@ from cli.catalogue import COMMANDS, SECTIONS, module_of
 from cli.options import HELP_SETTINGS, Line, place_options
 from cli.report import BROKEN_PIPE, ENGINE_FAILED, exit_code_of, line_of, output_is_gone, say
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 INTERRUPTED = 130  # 128 + SIGINT
+COMPLETE = "_MYDOCKER_COMPLETE"  # eval "$(_MYDOCKER_COMPLETE=bash_source mydocker)"
 
 
 class Commands(click.Group):
@@ -40,19 +45,18 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         command = self.get_command(ctx, args[0])
-        if command is None:
+        if command is None and not ctx.resilient_parsing:
             raise click.UsageError(f"no such command: {args[0]}{_hint(args[0])}", ctx)
-        return args[0], command, args[1:]
+        return args[0] if command else None, command, args[1:]
 
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError as error:
-            # Click would end with 1 here, whoever's pipe it was.
-            if output_is_gone():
-                ctx.exit(BROKEN_PIPE)
-            say(line_of(error))
-            ctx.exit(ENGINE_FAILED)
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        return [
+            CompletionItem(name, help=line) for name, line in COMMANDS.items() if name.startswith(incomplete)
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for title, commands in SECTIONS.items():
@@ -96,21 +100,37 @@ mydocker = Commands(
 def main(argv: list[str]) -> int:
     """Run one command line and return the exit code. Only a bug raises."""
     try:
-        return _code(mydocker.main(argv, prog_name="mydocker", standalone_mode=False))
+        return _code(_run(argv))
     except SystemExit as end:
         return _code(end.code)
-    except click.exceptions.Abort:
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo(err=True)  # closes the line on which the terminal showed ^C
         say("interrupted")
         return INTERRUPTED
     except click.UsageError as error:
         say(_usage(error))
         return error.exit_code
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and output_is_gone():
+            return BROKEN_PIPE
         code = exit_code_of(error)
         if code is None:
             raise
         say(line_of(error))
         return code
+
+
+def _run(argv: list[str]) -> Any:
+    completing = os.environ.get(COMPLETE)
+    if completing:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(mydocker, {}, "mydocker", COMPLETE, completing)
+    # Not click's own `main`: it would end every broken pipe, whoever's, with 1 and in silence.
+    with mydocker.make_context("mydocker", list(argv)) as context:
+        return mydocker.invoke(context)
 
 
 def _code(result: Any) -> int:

@@ -107,6 +107,10 @@ class Line:
         self.options = {
             canonical(param): param for param in command.get_params(ctx) if isinstance(param, click.Option)
         }
+        self.found: list[tuple[str, str]] = []
+        self.positional = args
+        if ctx.resilient_parsing:  # a line that is still being typed, which the shell wants completed
+            return
         try:
             self.found, self.positional = scan(args, spellings(self.options), interspersed=interspersed)
         except ScanError as error:
