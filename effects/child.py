@@ -8,11 +8,10 @@ up its rights and runs the program. Any step that fails is told with its errno, 
 from __future__ import annotations
 
 import _socket
-import errno
 import fcntl
 import os
 
-from effects import last_stage, newborn, syscalls, terminal
+from effects import heritage, last_stage, newborn, syscalls, terminal
 from effects.newborn import refused
 from effects.rootfs import INIT, Rootfs
 
@@ -37,7 +36,29 @@ def spawn_init(config: InitConfig) -> Newborn:
     `release()`; `wait_exec()`. Its end is for the caller to wait for (pidfd).
     """
     flags = _NAMESPACES | (0 if config["network"] == "host" else syscalls.CLONE_NEWNET)
-    return newborn.bear(lambda report: _Init(config).live(report), flags=flags, cgroup2=config["cgroup2"])
+    cgroup = open_cgroup(config["cgroup2"])
+    try:
+        return newborn.bear(lambda report: _Init(config).live(report), flags=flags, cgroup=cgroup)
+    finally:
+        if cgroup >= 0:
+            os.close(cgroup)
+
+
+def open_cgroup(directory: str) -> int:
+    """A handle to be born in the version 2 cgroup; -1 for ""."""
+    return os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if directory else -1
+
+
+def open_joins(paths: list[str]) -> list[int]:
+    """The `tasks` files of the version 1 cgroups, while the host's paths are there."""
+    return [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in paths]
+
+
+def join(tasks: list[int]) -> None:
+    """Enter by writing 0 to each: a write to cgroup.procs waits 12 ms for all CPUs on a quiet machine."""
+    for descriptor in tasks:
+        os.write(descriptor, b"0")
+        os.close(descriptor)
 
 
 class _Init:
@@ -72,7 +93,7 @@ class _Init:
             ("session", os.setsid),
             ("private mounts", rootfs.make_private),
             ("stdio", self._open_stdio),
-            ("cgroup", self._open_cgroups),
+            ("cgroup", self._open_joins),
             ("mount sources", rootfs.open_sources),
             ("overlay", rootfs.mount_overlay),
             ("mount /proc", rootfs.mount_proc),
@@ -83,10 +104,10 @@ class _Init:
             ("mounts", rootfs.mount_user),
             ("stdio", self._take_stdio),
             ("masked paths", rootfs.mask),
-            ("oom_score_adj", self._reset_oom_score),
+            ("oom_score_adj", heritage.reset_oom_score),
             ("pivot_root", rootfs.pivot),
             ("hostname", self._set_hostname),
-            ("keyring", self._leave_keyring),
+            ("keyring", lambda: heritage.leave_keyring(self._config["id"])),
             ("cgroup", self._join_cgroups),
             ("mount /sys/fs/cgroup", rootfs.mount_cgroup),
         )
@@ -112,15 +133,11 @@ class _Init:
             os.dup2(descriptor, number, inheritable=True)
             os.close(descriptor)
 
-    def _open_cgroups(self) -> None:
-        """While the host's paths are there."""
-        self._joins = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in self._config["joins"]]
+    def _open_joins(self) -> None:
+        self._joins = open_joins(self._config["joins"])
 
     def _join_cgroups(self) -> None:
-        """By writing 0 to `tasks`: a write to cgroup.procs waits 12 ms for all CPUs on a quiet machine."""
-        for descriptor in self._joins:
-            os.write(descriptor, b"0")
-            os.close(descriptor)
+        join(self._joins)
         # Only now, since its root is where this process is at this moment.
         syscalls.unshare(syscalls.CLONE_NEWCGROUP)
 
@@ -135,19 +152,3 @@ class _Init:
 
     def _set_hostname(self) -> None:
         syscalls.sethostname(self._config["hostname"])
-
-    def _leave_keyring(self) -> None:
-        """A session keyring of its own: the caller's holds its keys."""
-        try:
-            syscalls.keyctl_join_session_keyring(f"_ses.{self._config['id']}")
-        except OSError as error:
-            if error.errno != errno.ENOSYS:  # a kernel without keyrings has nothing to hide
-                raise
-
-    def _reset_oom_score(self) -> None:
-        """0, whatever the caller's is: else its protection, or its lack of it, would be the container's."""
-        path = "/proc/self/oom_score_adj"
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        if int(os.read(descriptor, 16)) != 0:
-            os.write(descriptor, b"0")
-        os.close(descriptor)

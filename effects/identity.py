@@ -34,9 +34,12 @@ def boot_id() -> str:
     return _boot[0]
 
 
-def start_time(pid: int) -> int | None:
-    """Field 22 of /proc/PID/stat, in clock ticks; None if there is no such process."""
-    fields = _stat(pid)
+def start_time(pid: int, proc: int | None = None) -> int | None:
+    """Field 22 of /proc/PID/stat, in clock ticks; None if there is no such process.
+
+    `proc`: a handle of the /proc to ask, for a process whose own root is elsewhere.
+    """
+    fields = _stat(pid, proc)
     return None if fields is None else int(fields[_START])
 
 
@@ -106,10 +109,11 @@ def _pid_of(pidfd: int) -> int:
     raise OSError(errno.EBADF, "not a pidfd", str(pidfd))
 
 
-def _stat(pid: int) -> list[str] | None:
+def _stat(pid: int, proc: int | None = None) -> list[str] | None:
     """The fields of /proc/PID/stat under their numbers of proc_pid_stat(5); None if it is gone."""
     try:
-        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        path = f"/proc/{pid}/stat" if proc is None else f"{pid}/stat"
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
     except OSError as error:
         if error.errno in _GONE:
             return None

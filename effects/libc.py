@@ -111,6 +111,7 @@ _TABLE = (
     ("pidfd_send_signal", 424, 424, "iipi"),
     ("getcwd", 79, 17, "pi"),
     ("prctl", 157, 167, "iiiii"),
+    ("prlimit64", 302, 261, "iipp"),
     ("capget", 125, 90, "pp"),
     ("capset", 126, 91, "pp"),
     ("close_range", 436, 436, "iii"),

@@ -7,7 +7,6 @@ closes before the "go", the child exits and has run nothing.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # `signal` pulls in enum, 6 ms
 import _socket
 import errno
 import gc
@@ -15,7 +14,7 @@ import os
 import struct
 import sys
 
-from effects import identity, syscalls
+from effects import heritage, identity, syscalls
 from effects.failure import StepFailed
 from eventstore import plainjson
 
@@ -27,16 +26,15 @@ if TYPE_CHECKING:
 _GO, _EXEC = b"go", b"exec"
 _MOST = 1 << 16  # bytes of one message
 _SIGCHLD = 17
-_UNHANDLED = {9, 19, 32, 33}  # SIGKILL, SIGSTOP; glibc keeps 32 and 33
 _INT = 4
 
 
 class Newborn:
     """The parent's side. `pidfd` is ours to close with `close`; reaping is the parent's business."""
 
-    def __init__(self, pid: int, pidfd: int, control: _socket.socket) -> None:
+    def __init__(self, pid: int, pidfd: int, control: _socket.socket, proc: int | None) -> None:
         self.pid, self.pidfd, self._control = pid, pidfd, control
-        start = identity.start_time(pid)
+        start = identity.start_time(pid, proc)
         assert start is not None  # a child of ours that nobody reaped
         self.start = start
         self.terminal = -1
@@ -122,36 +120,36 @@ class Report:
         self._control.send(_EXEC)
 
     def failed(self, error: BaseException, step: str) -> None:
-        if not isinstance(error, OSError):
-            # A defect of ours; there is nowhere else to tell it.
-            error = OSError(errno.EPROTO, f"{type(error).__name__}: {error} ({_place(error)})")
         told = refused(step, error)
         message = {"step": told.step, "errno": told.errno, "message": told.strerror, "path": told.filename}
         self._control.send(plainjson.dumps(message))
 
 
 def bear(
-    body: Callable[[Report], NoReturn], *, flags: int = 0, cgroup2: str = "", keep: Iterable[int] = ()
+    body: Callable[[Report], NoReturn],
+    *,
+    flags: int = 0,
+    cgroup: int = -1,
+    keep: Iterable[int] = (),
+    proc: int | None = None,
 ) -> Newborn:
     """Clone this single-threaded process with CLONE_NEW* `flags`; the child runs `body` and never returns.
 
     The child holds 0, 1, 2, `keep` and its end of the control socket; has all signals at their defaults
-    and unblocked; imports nothing any more. `cgroup2`: the version 2 directory it is born in.
+    and unblocked; imports nothing any more. `cgroup`: a handle of the version 2 directory it is born in.
+    `proc`: a handle of our own /proc, where that is not what its path leads to.
     """
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-    cgroup = os.open(cgroup2, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if cgroup2 else -1
     try:
         pid, pidfd = syscalls.clone3(flags, exit_signal=_SIGCHLD, cgroup=cgroup)
         if pid == 0:
             _live(body, Report(theirs), {*keep, theirs.fileno()})
     except OSError as error:
         ours.close()
-        raise StepFailed("clone", error.errno or 0, error.strerror or "", cgroup2 or None) from error
+        raise StepFailed("clone", error.errno or 0, error.strerror or "") from error
     finally:
         theirs.close()
-        if cgroup >= 0:
-            os.close(cgroup)
-    return Newborn(pid, pidfd, ours)
+    return Newborn(pid, pidfd, ours, proc)
 
 
 def _live(body: Callable[[Report], NoReturn], report: Report, keep: set[int]) -> NoReturn:
@@ -159,9 +157,9 @@ def _live(body: Callable[[Report], NoReturn], report: Report, keep: set[int]) ->
     try:
         # The parent's garbage must not close descriptors here that are long ours.
         gc.disable()
-        default_signals()
+        heritage.default_signals()
         # First of all the parent's locks: we would go on holding them after its death.
-        close_others(keep)
+        heritage.close_others(keep)
         os.umask(0)
         # An import from here on would look into the container, or fail because of it.
         sys.path.clear()
@@ -176,31 +174,17 @@ def _live(body: Callable[[Report], NoReturn], report: Report, keep: set[int]) ->
         os._exit(1)
 
 
-def refused(step: str, error: OSError) -> StepFailed:
-    """The same error, as that of a named step; a finer step that it has already stays."""
+def refused(step: str, error: BaseException) -> StepFailed:
+    """The same error, as that of a named step; a finer step that it has already stays.
+
+    What is no OSError is a defect of ours: EPROTO and its place, since nobody will see a traceback.
+    """
+    if not isinstance(error, OSError):
+        return StepFailed(step, errno.EPROTO, f"{type(error).__name__}: {error} ({_place(error)})")
     step = getattr(error, "step", "") or step
     path = error.filename
     shown = os.fsdecode(path) if isinstance(path, (str, bytes)) else None
     return StepFailed(step, error.errno or errno.EPROTO, error.strerror or str(error), shown)
-
-
-def default_signals() -> None:
-    """All signals to their defaults and unblocked; Python's own SIG_IGN of SIGPIPE would pass an exec."""
-    _signal.set_wakeup_fd(-1)
-    for number in range(1, 65):
-        if number not in _UNHANDLED:
-            _signal.signal(number, _signal.SIG_DFL)
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-
-
-def close_others(keep: set[int]) -> None:
-    """Close all descriptors above 2 but these."""
-    low = 3
-    for descriptor in sorted(keep):
-        if descriptor > low:
-            syscalls.close_range(low, descriptor - 1)
-        low = max(low, descriptor + 1)
-    syscalls.close_range(low)
 
 
 def _place(error: BaseException) -> str:

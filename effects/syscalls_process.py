@@ -32,6 +32,7 @@ PR_SET_NAME, PR_CAPBSET_READ, PR_CAPBSET_DROP, PR_SET_SECUREBITS = 15, 23, 24, 2
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 36, 38, 39, 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
+RLIM_NLIMITS = 16  # asm-generic/resource.h
 CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC = 2, 4
 KEYCTL_JOIN_SESSION_KEYRING = 1
 _PATH_MAX = 4096
@@ -80,6 +81,10 @@ class cap_user_data(Structure):  # noqa: N801 - the kernel's name; both halves o
     _fields_ = tuple(
         (f"{kind}{half}", c_uint32) for half in (0, 1) for kind in ("effective", "permitted", "inheritable")
     )
+
+
+class rlimit64(Structure):  # noqa: N801 - the kernel's name
+    _fields_ = (("rlim_cur", c_uint64), ("rlim_max", c_uint64))
 
 
 class bpf_attr_load(Structure):  # noqa: N801 - of the kernel's union bpf_attr, the head that BPF_PROG_LOAD needs
@@ -171,6 +176,13 @@ def set_name(name: str) -> None:
     """What `ps` shows as the command: at most 15 bytes of `name` (PR_SET_NAME)."""
     with open("/proc/self/comm", "wb", buffering=0) as comm:
         comm.write(os.fsencode(name)[:15])
+
+
+def prlimit(pid: int, resource: int, limits: tuple[int, int] | None = None) -> tuple[int, int]:
+    """The (soft, hard) limits that the process has, or had before these new ones. pid 0: we ourselves."""
+    new, old = rlimit64(*(limits or ())), rlimit64()
+    call("prlimit64", pid, resource, byref(new) if limits else None, byref(old))
+    return old.rlim_cur, old.rlim_max
 
 
 def capget() -> tuple[int, int, int]:

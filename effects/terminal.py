@@ -6,9 +6,11 @@ import errno
 import fcntl
 import os
 import stat
+import struct
 
 # asm-generic/ioctls.h
 TIOCSCTTY = 0x540E
+TIOCSWINSZ = 0x5414
 TIOCGPTPEER = 0x5441
 TIOCSPTLCK = 0x40045431
 _PTMX = (5, 2)  # Documentation/admin-guide/devices.txt
@@ -37,6 +39,11 @@ def _require_ptmx(descriptor: int, path: str) -> None:
     status = os.fstat(descriptor)
     if not stat.S_ISCHR(status.st_mode) or (os.major(status.st_rdev), os.minor(status.st_rdev)) != _PTMX:
         raise OSError(errno.ENODEV, "not the kernel's ptmx", path)
+
+
+def resize(master: int, rows: int, columns: int) -> None:
+    """Set the size; the foreground processes hear SIGWINCH if it is another one."""
+    fcntl.ioctl(master, TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
 
 
 def take(slave: int) -> None:

@@ -1,0 +1,64 @@
+"""What a process of a container must not inherit from whoever typed the command. LEAN."""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # `signal` pulls in enum, 6 ms
+import errno
+import os
+
+from effects import syscalls
+
+_UNHANDLED = {9, 19, 32, 33}  # SIGKILL, SIGSTOP; glibc keeps 32 and 33
+
+
+def default_signals() -> None:
+    """All signals to their defaults and unblocked; Python's own SIG_IGN of SIGPIPE would pass an exec."""
+    _signal.set_wakeup_fd(-1)
+    for number in range(1, 65):
+        if number not in _UNHANDLED:
+            _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def close_others(keep: set[int]) -> None:
+    """Close all descriptors above 2 but these."""
+    low = 3
+    for descriptor in sorted(keep):
+        if descriptor > low:
+            syscalls.close_range(low, descriptor - 1)
+        low = max(low, descriptor + 1)
+    syscalls.close_range(low)
+
+
+def reset_oom_score() -> None:
+    """To 0: the caller's protection, or its lack of it, is not the container's. Needs the host's /proc."""
+    descriptor = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        if int(os.read(descriptor, 16)) != 0:
+            os.write(descriptor, b"0")
+    finally:
+        os.close(descriptor)
+
+
+def leave_keyring(container_id: str) -> None:
+    """Into a session keyring of the container's own: the caller's holds its keys."""
+    try:
+        syscalls.keyctl_join_session_keyring(f"_ses.{container_id}")
+    except OSError as error:
+        if error.errno != errno.ENOSYS:  # a kernel without keyrings has nothing to hide
+            raise
+
+
+def copy_limits(pid: int) -> None:
+    """Take over the resource limits of `pid`, as far as we may: more than our own hard limit needs
+    CAP_SYS_RESOURCE, and without it ours stays.
+    """
+    for resource in range(syscalls.RLIM_NLIMITS):
+        soft, hard = syscalls.prlimit(pid, resource)
+        own_soft, own_hard = syscalls.prlimit(0, resource)
+        if (soft, hard) == (own_soft, own_hard):
+            continue
+        try:
+            syscalls.prlimit(0, resource, (soft, hard))
+        except PermissionError:
+            syscalls.prlimit(0, resource, (min(soft, own_hard), own_hard))
