@@ -48,6 +48,7 @@ class Bench:
         self.base, self.root_id = base, root_id
         self.container_id = root_id * 8
         self.argv = [BUSYBOX, "sleep", "600"]
+        self.settings: Spec = {}
         self.limits: Spec = {"memory": 32 << 20, "pids": 50, "cpu_shares": 512, "cpuset_cpus": "0"}
         self.facts: dict[str, Facts] = {}
         self.host: Host = self.new_host()
@@ -110,6 +111,7 @@ class Bench:
                 },
                 "stdio": {"stdout": f"{here}/stdout", "stderr": f"{here}/stderr"},
                 "cgroup": names,
+                **self.settings,
             },
             "root_link": {
                 "link": f"{self.base}/mnt/contract",
