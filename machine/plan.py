@@ -6,7 +6,7 @@ specify something otherwise leaves a running container alone.
 
 from __future__ import annotations
 
-from machine.resources import HOLDS
+from machine.resources import HOLDS, RANK
 from machine.subjects import Container, Job, Layer, Subject
 
 TYPE_CHECKING = False
@@ -49,14 +49,14 @@ class Step:
 
 
 def plan(subject: Subject, places: Places) -> Step | None:
-    """The pending intent again, the undoing of the last thing surplus, the first missing, a change, a signal.
+    """The pending intent again, the undoing of the topmost surplus, the first missing, a change, a signal.
 
     None when nothing is left to do.
     """
     calls_for = wanted(subject)
     if subject.pending is not None and (again := _again(subject, calls_for)) is not None:
         return again
-    for row in reversed(subject.held):
+    for row in sorted(subject.held, key=lambda row: RANK.get(row.kind, 0), reverse=True):
         if row.stale or (row.kind, row.key) not in calls_for:
             return Step("undo", row.kind, row.key, row.spec, facts=row.facts)
     held = {(row.kind, row.key) for row in subject.held}

@@ -24,6 +24,9 @@ HOLDS: dict[str, tuple[str, ...]] = {
     "abandoned": (),
 }
 
+# Each stands on those before it, so they are undone from behind, in whatever order they were made anew.
+RANK = {kind: place for place, kind in enumerate(HOLDS["paused"])}
+
 # Survive a power cut: the intent must be on disk before the deed. The others die with the kernel.
 DISK = frozenset({"directory", "layer", "staging"})
 
