@@ -1,0 +1,257 @@
+"""One stream's log files as one row of bytes, with what their indexes say about times.
+
+Offsets count from the first byte that is still there. Nothing in an index can hide a byte: where it is
+missing, torn or wrong, only the times of some lines are.
+"""
+
+from __future__ import annotations
+
+import os
+
+from effects.logindex import BASE, DATA, LOST, SIZE, index_name, log_name, read_base, read_record, unpack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    # The time, the offset up to which bytes had come then, and how many were dropped there.
+    Group = tuple[int, int, int]
+    Numbered = tuple[int, tuple[bytes, int, int, int]]
+
+_BLOCK = 1 << 16
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class Part:
+    """One log file. `start` is the stream's offset of its first byte; `index` a descriptor, or -1 for none."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd, self.index, self.start = fd, -1, 0
+        self.damaged = False
+        self.refresh()
+
+    def refresh(self) -> None:
+        """See what was written since."""
+        status = os.fstat(self.fd)
+        self.inode, self.size, self.changed = status.st_ino, status.st_size, status.st_mtime_ns
+
+    @property
+    def end(self) -> int:
+        return self.start + self.size
+
+    def groups(self, at: int) -> Iterator[Group]:
+        """What came after the stream's offset `at`, up to the end: all bytes, each in one group."""
+        reached = max(at - self.start, 0)
+        for number, (tag, time, offset, count) in self._records(self._find(reached)):
+            if tag == BASE and not number:
+                continue
+            if tag not in (DATA, LOST) or offset < reached:
+                self.damaged = True
+            elif offset <= self.size and (tag == LOST or offset > reached):
+                reached = offset
+                yield time, self.start + offset, count if tag == LOST else 0
+        if reached < self.size:
+            self.damaged = self.damaged or self.index < 0
+            yield self.changed, self.end, 0
+
+    def close(self) -> None:
+        os.close(self.fd)
+        if self.index >= 0:
+            os.close(self.index)
+
+    def _records(self, number: int) -> Iterator[Numbered]:
+        while self.index >= 0:
+            data = os.pread(self.index, _BLOCK, number * SIZE)
+            self.damaged = self.damaged or len(data) % SIZE > 0
+            records = unpack(data)
+            if not records:
+                return
+            yield from enumerate(records, number)
+            number += len(records)
+
+    def _find(self, reached: int) -> int:
+        """The first record that is about bytes from `reached` on; the first of all, for the first byte."""
+        low, high = 1, os.fstat(self.index).st_size // SIZE if self.index >= 0 else 0
+        if not reached:
+            return 0
+        while low < high:
+            middle = (low + high) // 2
+            record = read_record(self.index, middle)
+            if record and record[2] < reached:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+
+class Stream:
+    """The log files of `name` ("stdout" or "stderr") in the directory, oldest first, as long as they are kept."""
+
+    def __init__(self, dir_fd: int, name: str) -> None:
+        self.name, self._dir = name, dir_fd
+        self.parts: list[Part] = []
+        self.missed = 0  # bytes rotated away before they could be read
+        self._adopt(self._open_newer_than(None))
+
+    @property
+    def end(self) -> int:
+        return self.parts[-1].end if self.parts else 0
+
+    @property
+    def damaged(self) -> bool:
+        return any(part.damaged for part in self.parts)
+
+    def grow(self) -> None:
+        """See what was written since, and in which new files."""
+        if not self.parts:
+            self._adopt(self._open_newer_than(None))
+            return
+        last = self.parts[-1]
+        newer = self._open_newer_than(last.inode)
+        last.refresh()  # now that we know its successor, it grows no more
+        if newer:
+            self.missed += _gap(last, newer[0])
+            self._adopt(newer)
+
+    def read(self, at: int, size: int) -> bytes:
+        """Bytes from the offset on, all in one file: fewer than `size` at its end, none at the stream's."""
+        for part in reversed(self.parts):
+            if part.start <= at < part.end:
+                return os.pread(part.fd, min(size, part.end - at), at - part.start)
+        return b""
+
+    def groups(self, at: int) -> Iterator[Group]:
+        """As `Part.groups`, for all files."""
+        for part in self.parts:
+            if part.end >= at:
+                yield from part.groups(at)
+
+    def line_start(self, at: int, floor: int = 0) -> int:
+        """Where the line begins that the byte before `at` is in; `at` itself after a newline."""
+        return self._after_newline(at, 1, floor)[0]
+
+    def lines_back(self, count: int, end: int, floor: int) -> tuple[int, int]:
+        """Where the last `count` lines of what lies between `floor` and `end` begin, and how many there are."""
+        if end <= floor or count <= 0:
+            return end, 0
+        ended = self.read(end - 1, 1) == b"\n"
+        start, missing = self._after_newline(end, count + ended, floor)
+        return start, count - max(missing - 1, 0)
+
+    def since(self, time: int) -> int:
+        """Where the first line begins whose end came at `time` or later."""
+        at = 0
+        for part in self.parts:
+            if part.changed >= time:
+                at = part.start
+                for when, end, _ in part.groups(at):
+                    if when >= time:
+                        return self.line_start(at)
+                    at = end
+        return self.end
+
+    def until(self, time: int) -> int:
+        """Where the first line begins whose end came after `time`."""
+        for part in self.parts:
+            if part.changed > time:
+                at = part.start
+                for when, end, _ in part.groups(at):
+                    if when > time:
+                        return self.line_start(at)
+                    at = end
+        return self.end
+
+    def close(self) -> None:
+        for part in self.parts:
+            part.close()
+        self.parts = []
+
+    def _after_newline(self, end: int, nth: int, floor: int) -> tuple[int, int]:
+        """The offset after the nth newline before `end`, counted backwards, and 0; or `floor` and how many lack."""
+        while end > floor:
+            block = self._block_before(end, floor)
+            found = block.count(b"\n")
+            if found >= nth:
+                at = len(block)
+                for _ in range(nth):
+                    at = block.rindex(b"\n", 0, at)
+                return end - len(block) + at + 1, 0
+            nth -= found
+            end -= len(block)
+        return floor, nth
+
+    def _block_before(self, end: int, floor: int) -> bytes:
+        for part in reversed(self.parts):
+            if part.start < end:
+                at = max(end - _BLOCK, part.start, floor)
+                block = os.pread(part.fd, end - at, at - part.start)
+                # A file cut short by somebody else: as if it had ended in zeros.
+                return block.ljust(end - at, b"\0")
+        raise AssertionError("no file holds that offset")
+
+    def _adopt(self, parts: list[Part]) -> None:
+        for part in parts:
+            part.start = self.end
+            self.parts.append(part)
+
+    def _open_newer_than(self, inode: int | None) -> list[Part]:
+        """The files begun after the one with this inode number, oldest first; all without one.
+
+        From the newest to the oldest: a rotation meanwhile then shows a file twice, not one too few.
+        """
+        found: dict[int, tuple[int, Part]] = {}
+        for age in self._ages(""):
+            try:
+                part = Part(os.open(log_name(self.name, age), _FLAGS, dir_fd=self._dir))
+            except FileNotFoundError:
+                continue
+            if part.inode == inode:
+                part.close()
+                break
+            if part.inode in found:
+                part.close()
+            else:
+                found[part.inode] = age, part
+        self._give_indexes(found)
+        return [part for _, part in reversed(found.values())]
+
+    def _ages(self, suffix: str) -> list[int]:
+        """Ages of the files called `name[.age]suffix`, newest first."""
+        ages = []
+        for entry in os.listdir(self._dir):
+            name = entry.removesuffix(suffix)
+            age = name.removeprefix(f"{self.name}.")
+            if entry.endswith(suffix) and name == self.name:
+                ages.append(0)
+            elif entry.endswith(suffix) and age != name and age.isascii() and age.isdigit():
+                ages.append(int(age))
+        return sorted(ages)
+
+    def _give_indexes(self, found: dict[int, tuple[int, Part]]) -> None:
+        """To each file the index that names its inode number; failing that, the one beside it that names none of
+        the others (the directory was copied).
+        """
+        spare: dict[int, int] = {}
+        for age in self._ages(".idx") if found else ():
+            try:
+                fd = os.open(index_name(self.name, age), _FLAGS, dir_fd=self._dir)
+            except FileNotFoundError:
+                continue
+            base = read_base(fd)
+            if base and base[3] in found and found[base[3]][1].index < 0:
+                found[base[3]][1].index = fd
+            else:
+                spare[age] = fd
+        for age, part in found.values():
+            if part.index < 0 and age in spare:
+                part.index = spare.pop(age)
+        for fd in spare.values():
+            os.close(fd)
+
+
+def _gap(older: Part, newer: Part) -> int:
+    """How many bytes came between two files that should follow each other."""
+    bases = [read_base(part.index) if part.index >= 0 else None for part in (older, newer)]
+    if bases[0] is None or bases[1] is None:
+        return 0
+    return max(bases[1][2] - bases[0][2] - older.size, 0)
