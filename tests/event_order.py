@@ -151,10 +151,11 @@ class Life:
 
     def _intent(self, event: Any) -> list[str]:
         mine = (event.tag.removeprefix("effect."), event.kind, event.key)
-        # What was cut short by a crash may be undone without an outcome; nothing else may come between.
-        wrong = [] if self.open is None or self.open[1:] == mine[1:] else [f"while {self.open} is open"]
-        self.open = mine
-        return wrong
+        was, self.open = self.open, mine
+        # A making that a crash cut short needs no outcome where all is undone now, itself included.
+        if was is None or was[1:] == mine[1:] or (was[0] != "undo" and mine[0] == "undo"):
+            return []
+        return [f"while {was} is open"]
 
     def _outcome(self, event: Any) -> list[str]:
         mine = (event.verb, event.kind, event.key)
