@@ -47,7 +47,7 @@ def root_of(session: Session, container: Container, *, writing: bool) -> Iterato
             process = container.process_identity
             if process is None:
                 raise NotRunning(container.name)
-            root = fsview.root_handle(process)
+            root = fsview.root_handle(process)  # type: ignore[arg-type]  # pid, start, boot
         else:
             stack.callback(os.close, session.locks.wait(container.id, LOCK_WAIT))
             here = session.directory(container)
@@ -82,8 +82,7 @@ def _frozen(session: Session, container: Container) -> Iterator[None]:
     try:
         connection.send({"op": "freeze"})
         while True:
-            packet = connection.receive(wait=True)
-            kind, payload = packet[:2] if packet is not None else (control.CLOSED, None)
+            kind, payload, _ = connection.receive(wait=True) or (control.CLOSED, {}, [])
             if kind == control.CLOSED or (kind == control.JSON and payload["event"] == "exit"):
                 raise NotRunning(container.name)
             if kind == control.JSON and payload["event"] == "error":

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 else:
     import _signal
 
-DETACH_KEYS = terminal.DETACH_KEYS
+DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
 FORWARDED = (
     _signal.SIGHUP,
     _signal.SIGINT,

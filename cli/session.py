@@ -20,11 +20,12 @@ from effects import identity
 from effects.locks import Locks
 from eventstore.errors import JournalMissing
 from eventstore.event import Event
+from eventstore.journal import Journal
 from eventstore.snapshots import Snapshots
 from machine import decide
 from machine.engine import Engine
 from machine.errors import MachineError
-from machine.events import ContainerCreated
+from machine.events import SCHEMA, ContainerCreated
 from machine.plan import Places, plan
 from machine.subjects import Container
 from machine.world import World
@@ -55,6 +56,7 @@ class Session:
         self._host = bootstrap.LinuxHost()
         self._engine: Engine | None = None
         self._world: World | None = None
+        self._journal: Journal | None = None
         self.folded = 0  # events read from the journal itself
         self.from_zero = False  # do without the snapshot, which is a cache
         self.places: Places | None = None
@@ -68,11 +70,18 @@ class Session:
             return self._engine.world
         if self._world is None:
             try:
-                self._world = self._read(read_only=True)[1]
+                self._journal, self._world = self._read(read_only=True)
             except JournalMissing:
                 self._world = World()
             self._imagine_boot(self._world)
         return self._world
+
+    def refresh(self) -> World:
+        """The world as the journal now tells it, for a reader that waits."""
+        world = self.world
+        if self._journal is not None:
+            self._journal.refresh(world)
+        return world
 
     def find(self, reference: str) -> Container:
         """The container by name, id or unique prefix. Raises NoSuchContainer, AmbiguousPrefix."""
@@ -82,7 +91,7 @@ class Session:
         """The container's directory."""
         return f"{self.root}/containers/{container.id}"
 
-    def _read(self, *, read_only: bool) -> tuple[bootstrap.Journal, World]:
+    def _read(self, *, read_only: bool) -> tuple[Journal, World]:
         from eventstore.bulk import bulk_decoder
 
         snapshots = Snapshots(f"{self.root}/journal")
@@ -93,7 +102,7 @@ class Session:
 
             cursor, world = found[0], World.load(msgspec.json.decode(found[1]))
         journal = bootstrap.open_journal(
-            self.root, self.run, cursor=cursor, decode=bulk_decoder(bootstrap.SCHEMA), read_only=read_only
+            self.root, self.run, cursor=cursor, decode=bulk_decoder(SCHEMA), read_only=read_only
         )
         self.folded = journal.refresh(world)
         self.places = bootstrap.places(self.root, self.run, journal)
@@ -104,8 +113,8 @@ class Session:
         from eventstore.bulk import bulk_decoder
         from eventstore.reader import read_events
 
-        decode = bulk_decoder(bootstrap.SCHEMA)
-        return list(read_events(f"{self.root}/journal", bootstrap.SCHEMA, after=n, decode=decode))
+        decode = bulk_decoder(SCHEMA)
+        return list(read_events(f"{self.root}/journal", SCHEMA, after=n, decode=decode))
 
     def told(self, events: list[Event]) -> list[str]:
         """Events in words, the containers by name."""
@@ -131,6 +140,7 @@ class Session:
             os.umask(0o077)
             self._make_root()
             journal, world = self._read(read_only=False)
+            self._journal = journal
             assert self.places is not None, "reading sets it"
             self._host.secrets = self.secrets
             actor = bootstrap.actor(self._command)

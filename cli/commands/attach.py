@@ -13,7 +13,13 @@ from machine import decide, parse
 
 @command()
 @flag("no_stdin", "--no-stdin", help="Do not relay our stdin.")
-@value("detach_keys", "--detach-keys", parse=parse.detach_keys, metavar="KEYS", help="Keys that leave it running.")
+@value(
+    "detach_keys",
+    "--detach-keys",
+    parse=parse.detach_keys,
+    metavar="KEYS",
+    help="Keys that leave it running.",
+)
 @click.argument("name")
 @pass_session
 def attach(session: Session, name: str, detach_keys: bytes | None, *, no_stdin: bool) -> int:

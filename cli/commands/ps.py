@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -50,7 +51,7 @@ def row(c: Container, *, whole: bool = False) -> dict[str, Any]:
     """One container's fields; liveness is the kernel's word, not the journal's memory."""
     status, live = long_status(c), pid(c)
     process = c.process_identity
-    if live and process is not None and not identity.alive(process):
+    if live and process is not None and not identity.alive(process):  # type: ignore[arg-type]  # pid, start, boot
         status, live = "exited (unseen)", 0
     line = " ".join(c.command)
     return {
@@ -69,8 +70,8 @@ def row(c: Container, *, whole: bool = False) -> dict[str, Any]:
 
 def matches(c: Container, wanted: dict[str, list[str]]) -> bool:
     """Whether each filter's key has one of its values, as docker does; every label must match."""
-    tests = {
-        "id": lambda text: c.id.startswith(text),
+    tests: dict[str, Callable[[str], bool]] = {
+        "id": c.id.startswith,
         "name": lambda text: text in c.name,
         "status": lambda text: text in (c.status, shown_status(c)),
         "ancestor": lambda text: text == c.image,

@@ -18,7 +18,13 @@ from machine.errors import InvalidValue
 @command()
 @flag("attach", "-a", "--attach", help="Relay what it says, and end with its code.")
 @flag("interactive", "-i", "--interactive", help="Relay our stdin too.")
-@value("detach_keys", "--detach-keys", parse=parse.detach_keys, metavar="KEYS", help="Keys that leave it running.")
+@value(
+    "detach_keys",
+    "--detach-keys",
+    parse=parse.detach_keys,
+    metavar="KEYS",
+    help="Keys that leave it running.",
+)
 @click.argument("names", nargs=-1, required=True)
 @pass_session
 def start(
