@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from effects import cgroup_tree, process_file
+from effects.trees import ensure_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ class Init:
     spec    what `effects.child` makes a process from (InitConfig), less argv, env, joins and cgroup2; and
             process: path of the file with {"argv", "env"}
             cgroup: {"parent", "name"} as in the cgroup's spec
+            volumes: their sources on the host are made where they are missing
     facts   pid, start, boot; mounts: what it mounted, in this order
 
     It is whole only while a process holds its gate: `probe` answers for this one. A successor takes an
@@ -32,6 +34,8 @@ class Init:
 
     def do(self, spec: Spec, host: Host) -> Facts:
         argv, env = process_file.decode(host.read_file(spec["process"]), spec["process"])
+        for volume in spec["volumes"]:
+            ensure_dir(host, volume["source"], 0o755)  # as docker does; it is the user's from then on
         names = spec["cgroup"]
         leaf = f"{names['parent']}/{names['name']}"
         where = cgroup_tree.places(cgroup_tree.facts_of(host, host.hierarchies(), leaf))

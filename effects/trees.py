@@ -7,11 +7,11 @@ if TYPE_CHECKING:
     from effects.host import Host
 
 
-def ensure_dir(host: Host, path: str) -> None:
-    """`path` and its missing parents, mode 0700. Not synced: `ensure_dir_durably` is."""
+def ensure_dir(host: Host, path: str, mode: int = 0o700) -> None:
+    """`path` and its missing parents. Not synced: `ensure_dir_durably` is."""
     if not host.exists(path):
-        ensure_dir(host, path.rpartition("/")[0])
-        host.make_dir(path, 0o700)
+        ensure_dir(host, path.rpartition("/")[0], mode)
+        host.make_dir(path, mode)
 
 
 def ensure_dir_durably(host: Host, path: str) -> None:
