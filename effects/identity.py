@@ -29,8 +29,9 @@ _boot: list[str] = []
 def boot_id() -> str:
     """The kernel's id of this boot. It cannot change under a living process, so it is read once."""
     if not _boot:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            _boot.append(file.read().strip())
+        # As bytes: a text file's codec would be looked for, at worst inside a container.
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            _boot.append(file.read().strip().decode())
     return _boot[0]
 
 
