@@ -85,6 +85,11 @@ def _recover_segment(
     os.fdatasync(file)
     if end == len(data):
         return n
+    if _only_newline_missing(data, end):
+        write_all(file, b"\n")
+        data += b"\n"
+        n += data.count(b"\n", end)
+        end = len(data)
     mark = highest_mark(file, end)
     if mark > n:
         raise Corrupt(name_of(first), n - first + 2, f"damaged, though lines up to {mark} were acknowledged")
@@ -95,21 +100,21 @@ def _recover_segment(
         length=len(rest),
         sha256=fast_sha256()(rest).hexdigest(),
         lines=len(whole_lines(rest)),
-        kept=_keep(directory, n + 1, now[0], rest),
+        kept=_keep(directory, n + 1, now[0], rest) if rest else "",
     )
-    stamp(
-        repaired,
-        n=n + 1,
-        v=next_version(header, data[:end]),
-        now=now,
-        op=os.urandom(16).hex(),
-        by=ourselves(),
-        why="recovery",
-    )
+    version = next_version(header, data[:end])
+    op = os.urandom(16).hex()
+    stamp(repaired, n=n + 1, v=version, now=now, op=op, by=ourselves(), why="recovery")
     os.ftruncate(file, end)
     write_all(file, close(encode(repaired), link_of(data[end - END : end]), durable=n, more=0)[0])
     os.fsync(file)
     return n + 1
+
+
+def _only_newline_missing(data: bytes, end: int) -> bool:
+    """Whether what is behind `end` would be complete events with one more newline: then none of them is cut off."""
+    rest = data[end:] + b"\n"
+    return chain(rest, link_of(data[end - END : end]))[1] == len(rest) == whole_writes(rest)
 
 
 def _keep(directory: str, n: int, ts: int, rest: bytes) -> str:

@@ -28,7 +28,10 @@ class SegmentHeader(Event, tag="journal.segment"):
 
 
 class Repaired(Event, tag="journal.repaired"):
-    """`length` bytes were cut off behind `offset` of `segment` and kept in `kept`; `lines` of them were whole events."""
+    """`length` bytes were cut off behind `offset` of `segment` and kept in `kept`; `lines` of them were whole events.
+
+    None were if only the last newline was missing, and was written again.
+    """
 
     segment: str
     offset: int

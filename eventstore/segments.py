@@ -25,13 +25,13 @@ FORMAT = 1
 SEGMENT_SIZE = 16 << 20  # bytes; a little more where the last write goes over it
 LINE_LIMIT = 64 << 10  # bytes of one line
 LOCK = "lock"
-_SUFFIX = ".jsonl"
+SUFFIX = ".jsonl"
 _DIGITS = 20
 
 
 def name_of(first: int) -> str:
     """File name of the segment whose first line has number `first`."""
-    return f"{first:0{_DIGITS}d}{_SUFFIX}"
+    return f"{first:0{_DIGITS}d}{SUFFIX}"
 
 
 def segment_numbers(directory: str) -> list[int]:
@@ -42,7 +42,7 @@ def segment_numbers(directory: str) -> list[int]:
         raise JournalMissing(directory) from None
     except PermissionError as error:
         raise NotReadable(directory, error.errno or 0) from None
-    found = [name[: -len(_SUFFIX)] for name in names if name.endswith(_SUFFIX)]
+    found = [name[: -len(SUFFIX)] for name in names if name.endswith(SUFFIX)]
     return sorted(int(number) for number in found if len(number) == _DIGITS and number.isdigit())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import stat
 
 from eventstore.codec import END, chain, fast_sha256, frame_of, link_of
 from eventstore.codec import decode as decode_line
@@ -71,7 +72,7 @@ class Tail:
         self.ahead = False  # the projection has more, or only a part, of what is behind the cursor
         self.header: SegmentHeader
         self._bulk = decode
-        self._file, self._size = -1, 0
+        self._file, self._size, self._unlinked = -1, 0, False
         self._complete = False  # there was once no segment behind the one at hand
         self._digest: Digest | None = None  # over the segment so far, where it is read from its start in bulk
         self._before = ""  # the link before the segment's first line
@@ -82,13 +83,22 @@ class Tail:
         while True:
             yield from self._rest_of_segment()
             following = self.cursor.n + 1
-            if not os.access(f"{self.directory}/{name_of(following)}", os.F_OK):
+            if not self._exists(following):
                 break
             yield from self._rest_of_segment()  # what was written before the new segment was made
             self._move_on(following)
         if not self._complete:
             self._refuse_gap()
             self._complete = True
+
+    def _exists(self, segment: int) -> bool:
+        if os.access(f"{self.directory}/{name_of(segment)}", os.F_OK):
+            return True
+        if not self._unlinked:
+            return False  # only what is behind an archived segment can be archived
+        from eventstore.archive import archived_numbers
+
+        return segment in archived_numbers(self.directory)
 
     def catch_up(self, projection: Projection) -> int:
         """Apply all that was written since; how many events it was."""
@@ -125,16 +135,11 @@ class Tail:
         numbers = segment_numbers(self.directory)
         if not numbers:
             raise JournalMissing(self.directory)
-        if numbers[0] != 1:
-            raise StaleCursor(name_of(1), 0, f"lines before {numbers[0]} are archived")
         return 1
 
     def _open(self, segment: int) -> None:
         at = self.cursor
-        try:
-            file = open_segment(self.directory, segment)
-        except FileNotFoundError:
-            raise StaleCursor(name_of(segment), at.offset, "no such segment") from None
+        file = self._open_any(segment)
         self.close()
         self._file = file
         self._digest = None
@@ -151,12 +156,23 @@ class Tail:
             if found != at.h:
                 raise StaleCursor(name_of(segment), at.offset, "another line ends there, or none")
 
+    def _open_any(self, segment: int) -> int:
+        try:
+            return open_segment(self.directory, segment)
+        except FileNotFoundError:
+            from eventstore.archive import open_archived
+        try:
+            return open_archived(self.directory, segment)
+        except FileNotFoundError:
+            raise StaleCursor(name_of(segment), self.cursor.offset, "no such segment") from None
+
     def _rest_of_segment(self) -> Iterator[list[Event]]:
         found = os.fstat(self._file)
-        if not found.st_nlink:
+        if not found.st_nlink and found.st_mode & stat.S_IWUSR:
             self._open(self.cursor.segment)  # written anew after a failed sync, with the same bytes
             found = os.fstat(self._file)
         self._size = size = found.st_size
+        self._unlinked = not found.st_nlink
         offset = self.cursor.offset
         if size < offset:
             raise StaleCursor(name_of(self.cursor.segment), offset, f"the segment ends at {size}")
@@ -237,7 +253,7 @@ class Tail:
             raise self._corrupt(self.cursor.n + 1, "the segment ends in the midst of a line")
 
     def _digest_in_header(self, following: int) -> object:
-        file = open_segment(self.directory, following)
+        file = self._open_any(following)
         try:
             return header_of(file, following, self.schema).prev.get("sha256")
         finally:

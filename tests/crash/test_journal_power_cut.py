@@ -124,7 +124,7 @@ def problems(state: State, old_root: str, new_root: str) -> str:
 
 def lost_bytes(state: State, events: list[Event], old_root: str, new_root: str) -> str:
     for event in events:
-        if isinstance(event, Repaired):
+        if isinstance(event, Repaired) and event.length:
             there = Path(f"{new_root}/journal/{event.kept}")
             kept = there.read_bytes() if there.exists() else b""
             if hashlib.sha256(kept).hexdigest() != event.sha256 or len(kept) != event.length:
