@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_SIZE, KEEP = 64 << 20, 3
 _STEP = 1 << 20  # at most this much in one take, so that the other stream has its turn
 _CHUNK = 1 << 16
+_SMALL_INDEX = 4096  # a page, which even the index of a tiny log may fill
 # What the log's disk may answer. The container must go on, so its bytes are dropped and counted.
 _LOSSES = frozenset(
     (
@@ -55,7 +56,7 @@ class LogWriter:
     """Moves bytes into the log files of one stream, and never blocks or fails on their account.
 
     `lost` counts the bytes dropped so far. `on_new_file`, if set, is called with the writer after each
-    rotation. The index takes at most half of `max_size`: a container that writes bytes one by one and
+    rotation. The index takes at most half of `max_size` (or a page): a container that writes bytes one by one and
     5 ms apart has its log rotated earlier.
     """
 
@@ -69,7 +70,8 @@ class LogWriter:
     ) -> None:
         self.stream, self.keep, self.lost = stream, keep, 0
         self.on_new_file: Callable[[LogWriter], None] | None = None
-        self._max_size, self._turn = max_size, turn or Turn()
+        self._max_size, self._max_index = max_size, max(max_size // 2, _SMALL_INDEX)
+        self._turn = turn or Turn()
         self._log, self._index = -1, None
         self._base = self._size = self._untold = 0
         self._can_splice = True
@@ -201,7 +203,7 @@ class LogWriter:
         if self._log < 0:
             self._open()
             self._tell_new_file()
-        elif self._size >= self._max_size or (self._index and self._index.end >= self._max_size // 2):
+        elif self._size >= self._max_size or (self._index and self._index.end >= self._max_index):
             self._rotate()
             self._open()
             self._tell_new_file()

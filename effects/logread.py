@@ -158,6 +158,7 @@ class _Cursor:
         self._last = self._latest = 0
         self._groups = _within(stream.groups(at), at, end)
         self._group: Group | None = None
+        self._block, self._block_at = b"", 0  # read ahead: most lines are short
         self._advance()
 
     @property
@@ -209,6 +210,11 @@ class _Cursor:
         return data
 
     def _read(self, at: int, end: int) -> bytes:
+        if not self._block_at <= at <= end <= self._block_at + len(self._block):
+            self._block_at, self._block = at, self._load(at, max(end, min(at + _CHUNK, self._end)))
+        return self._block[at - self._block_at : end - self._block_at]
+
+    def _load(self, at: int, end: int) -> bytes:
         pieces = []
         while at < end:
             # A file that somebody cut short is read as zeros, so that offsets hold.
