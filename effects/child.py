@@ -30,7 +30,7 @@ _LOOPBACK = b"lo".ljust(16, b"\0")
 
 
 def spawn_init(config: InitConfig) -> Newborn:
-    """Clone the container's first process; its cgroups must be there. StepFailed "clone" if it cannot be.
+    """Clone the container's first process; its cgroups must be there. StepFailed if it cannot be.
 
     Then `wait_ready()` -> {"mounts": container paths in order}, with a tty `terminal` the pty's master;
     `release()`; `wait_exec()`. Its end is for the caller to wait for (pidfd).
@@ -46,7 +46,12 @@ def spawn_init(config: InitConfig) -> Newborn:
 
 def open_cgroup(directory: str) -> int:
     """A handle to be born in the version 2 cgroup; -1 for ""."""
-    return os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if directory else -1
+    if not directory:
+        return -1
+    try:
+        return os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise refused("cgroup", error) from error
 
 
 def open_joins(paths: list[str]) -> list[int]:

@@ -146,7 +146,7 @@ def _stay(control: _socket.socket, born: Newborn, *, hang_up: bool) -> None:
     poll = select.poll()
     poll.register(born.pidfd, select.POLLIN)
     poll.register(control, select.POLLIN)
-    while born.pidfd not in (ready := [descriptor for descriptor, _events in poll.poll()]):
+    while born.pidfd not in [descriptor for descriptor, _events in poll.poll()]:
         if not _obey(control, born):
             poll.unregister(control)
             control.close()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,22 @@ from effects.child import spawn_init
 from effects.newborn import Newborn
 
 BUSYBOX = "/bin/busybox"
-DEFAULT_CAPS = ["CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"]
+DEFAULT_CAPS = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FSETID",
+    "FOWNER",
+    "MKNOD",
+    "NET_RAW",
+    "SETGID",
+    "SETUID",
+    "SETFCAP",
+    "SETPCAP",
+    "NET_BIND_SERVICE",
+    "SYS_CHROOT",
+    "KILL",
+    "AUDIT_WRITE",
+]
 assert set(DEFAULT_CAPS) <= set(caps.NAMES)
 
 
@@ -22,7 +39,7 @@ def make_image(place: Path) -> Path:
     binaries = place / "bin"
     binaries.mkdir(parents=True)
     shutil.copy(BUSYBOX, binaries / "busybox")
-    for name in os.popen(f"{BUSYBOX} --list").read().split():
+    for name in subprocess.check_output([BUSYBOX, "--list"], text=True).split():
         if name != "busybox":
             (binaries / name).symlink_to("busybox")
     (place / "etc").mkdir()
@@ -43,7 +60,7 @@ class Box:
             os.mkfifo(place / name, 0o600)
         (place / "etc/hosts").write_text("127.0.0.1 localhost\n")
         self.config: dict[str, Any] = {
-            "id": "c" * 64,
+            "id": secrets.token_hex(32),
             "name": place.name,
             "hostname": "box",
             "argv": ["true"],
@@ -71,12 +88,14 @@ class Box:
             "cgroup2": "",
             "rlimits": {},
         }
+        self._born: list[Newborn] = []
         self._read = {name: os.open(place / name, os.O_RDWR | os.O_NONBLOCK) for name in ("stdout", "stderr")}
 
     def spawn(self, *argv: str, **changes: Any) -> Newborn:
         """Up to the gate."""
         self.config.update(changes, argv=list(argv) or self.config["argv"])
         born = spawn_init(self.config)  # type: ignore[arg-type]  # a dict of exactly these keys
+        self._born.append(born)
         self.mounts = born.wait_ready()["mounts"]
         return born
 
@@ -107,6 +126,10 @@ class Box:
                 return data.decode(errors="surrogateescape")
 
     def close(self) -> None:
+        """End what a failed test left."""
+        for born in self._born:
+            if born.pidfd >= 0:
+                born.abandon()
         for descriptor in self._read.values():
             os.close(descriptor)
 
@@ -117,6 +140,12 @@ def end(born: Newborn) -> int:
     assert result is not None
     born.close()
     return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
+
+
+def children() -> list[int]:
+    """Our own children, zombies included."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return [int(pid) for pid in file.read().split()]
 
 
 def tree(place: Path) -> dict[str, tuple[int, int, int]]:
