@@ -12,11 +12,10 @@ import os
 import select
 import time
 
-from effects.linux import LinuxHost
-
 from cli import bootstrap, handover
 from effects import control, identity
 from effects.control_server import Client, Server
+from effects.linux import LinuxHost
 from effects.stdio import Stdio
 from eventstore.cursor import Cursor
 from machine import decide, projections
@@ -71,6 +70,7 @@ class Monitor:
         self.directory = self.engine.places.container(self.container.id)
         self.server = Server(control.listen(self.directory))
         self.first = self.server.adopt(command)
+        self.login = request["by"]["login"]
         self.freezers: set[int] = set()
         size = (request["attach"] or {}).get("size")
         self.host.terminal_size = (size[0], size[1]) if size else None
@@ -197,9 +197,10 @@ class Monitor:
 
     def _overdue(self) -> None:
         now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        if self.container.stop_deadline and self.engine.decide(
-            decide.overdue, self.container.id, now, why="stop deadline"
-        ):
+        if not self.container.stop_deadline or now < self.container.stop_deadline:
+            return
+        self._act_as_monitor()
+        if self.engine.decide(decide.overdue, self.container.id, now, why="stop deadline"):
             self.engine.settle(self.stream, why="stop deadline")
 
     # --- clients -------------------------------------------------------------------------------------
@@ -217,8 +218,7 @@ class Monitor:
     def _asked(self, client: Client, message: dict[str, Any]) -> None:
         match message.get("op"):
             case "settle":
-                self.engine.refresh()
-                self.engine.settle(self.stream)
+                self._settle_as_asked(observe=bool(message.get("observe")))
                 self.server.tell(client, {"event": "settled", "status": self.container.status})
             case "attach" if self.stdio is not None:
                 self.stdio.attach(self.server, client, message)
@@ -230,6 +230,26 @@ class Monitor:
                 pass  # every client is told of the end
             case _:
                 self.server.tell(client, {"event": "error", "message": "not understood"})
+
+    def _settle_as_asked(self, *, observe: bool) -> None:
+        """Carry out what somebody has decided, in his name."""
+        self.engine.refresh()
+        if observe:
+            self._act_as_monitor()
+            self.engine.observe(self.stream, why="replay")
+        asked = self.container.asked or self.request
+        self.engine.actor = Actor({**asked["by"], "pid": os.getpid()}, asked["op"])
+        self.engine.settle(self.stream, why=asked["why"])
+
+    def _act_as_monitor(self) -> None:
+        """What follows nobody asked for: it was seen, or was due."""
+        by: dict[str, int | str] = {
+            "uid": os.getuid(),
+            "login": self.login,
+            "pid": os.getpid(),
+            "cmd": "monitor",
+        }
+        self.engine.actor = Actor(by, os.urandom(8).hex())
 
     def _freeze(self, client: Client) -> None:
         """For as long as the client stays connected: a job reads the container's files."""
@@ -256,6 +276,7 @@ class Monitor:
 
     def _note_exit(self, pidfd: int | None) -> None:
         """The first process is gone: keep its last output, note how it ended, undo what it held."""
+        self._act_as_monitor()
         status = self.host.reap(self.container.id) if pidfd is not None else None
         if self.stdio is not None:
             self.stdio.drain()
@@ -263,7 +284,7 @@ class Monitor:
         oom = cgroup is not None and self.host.oom_kills(cgroup.facts) > 0
         up = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         self.engine.decide(
-            decide.note_exit, self.container.id, up=up, why="exit", **how_it_ended(status, oom=oom)
+            decide.note_exit, self.container.id, up=up, why="exit", **decide.ending(status, oom=oom)
         )
         self.engine.settle(self.stream, why="exit")
 
@@ -280,15 +301,3 @@ class Monitor:
         self.server.flush(FLUSH)
         self.server.close()
         self.engine.journal.close()
-
-
-def how_it_ended(status: int | None, *, oom: bool) -> dict[str, Any]:
-    """Arguments of `decide.note_exit` from a wait status (as os.waitstatus_to_exitcode gives it).
-
-    A shell's codes: 128 + n by signal n. None: nobody could learn it.
-    """
-    if status is None:
-        return {"code": None, "reason": "lost: monitor"}
-    if status >= 0:
-        return {"code": status, "reason": "oom" if oom and status else "exit"}
-    return {"code": 128 - status, "signal": -status, "reason": "oom" if oom else "signal"}

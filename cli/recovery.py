@@ -31,7 +31,7 @@ def mend(session: Session, stream: str, *, why: str, leftovers: bool = False) ->
     subject_id = stream.partition("/")[2]
     lock = session.locks.take(subject_id)
     if lock is None:
-        return False
+        return leftovers and _have_observed(session, subject_id)
     try:
         engine.refresh()
         subject = engine.world.subject(stream)
@@ -51,6 +51,20 @@ def mend(session: Session, stream: str, *, why: str, leftovers: bool = False) ->
         return True
     finally:
         os.close(lock)
+
+
+def _have_observed(session: Session, container_id: str) -> bool:
+    """Have a living monitor compare the kernel with the journal, and mend; False where none answers."""
+    connection = control.connect(f"{session.root}/containers/{container_id}")
+    if connection is None:
+        return False
+    try:
+        connection.send({"op": "settle", "observe": True})
+        return bool(await_start(connection, 0)["event"] == "settled")
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    finally:
+        connection.close()
 
 
 def give_monitor(

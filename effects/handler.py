@@ -51,6 +51,10 @@ class Effects:
             handler.adopt(spec, facts, self._host)
         return handler.probe(spec, self._host)
 
+    def exit_status(self, facts: Facts) -> int | None:
+        """How the process of these facts ended, where the kernel can still tell: 0.., or -signal."""
+        return self._host.exit_status(facts) if facts.get("pid") else None
+
     def do(self, kind: str, spec: Spec) -> Facts | Failure:
         """Make it, unless it is there already."""
         handler = self._handlers[kind]

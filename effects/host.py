@@ -112,6 +112,9 @@ if TYPE_CHECKING:
         def is_alive(self, identity: Facts) -> bool:
             """Whether this very process (pid, start, boot) runs; a zombie does not."""
 
+        def exit_status(self, identity: Facts) -> int | None:
+            """How a process ended that nobody has reaped yet, as os.waitstatus_to_exitcode tells it; else None."""
+
         def has_execed(self, identity: Facts) -> bool:
             """Whether it lives and runs a program of its own: not what its fork left it as."""
 

@@ -9,7 +9,7 @@ import select
 import struct
 import time
 
-from effects import cgroup_tree, child, syscalls
+from effects import cgroup_tree, syscalls
 from effects.failure import StepFailed
 from effects.identity import alive, boot_id, exit_status, open_identity
 
@@ -101,6 +101,10 @@ class Processes:
     def is_alive(self, identity: Facts) -> bool:
         return alive(_identity(identity))
 
+    def exit_status(self, identity: Facts) -> int | None:
+        status = exit_status({"pid": identity["pid"], "start": identity["start"], "boot": identity["boot"]})
+        return None if status is None else os.waitstatus_to_exitcode(status)
+
     def has_execed(self, identity: Facts) -> bool:
         if not self.is_alive(identity):
             return False
@@ -128,6 +132,9 @@ class Processes:
     # --- changes -------------------------------------------------------------------------------------
 
     def spawn_init(self, config: Facts) -> Facts:
+        # A monitor imports this early; a command that makes no init does without.
+        from effects import child
+
         container_id = config["id"]
         self._forget(container_id)
         self._statuses.pop(container_id, None)

@@ -26,8 +26,10 @@ class _Context:
     parse_constant = _refuse
 
 
-_scan = _json.make_scanner(_Context)
-_encode = _json.make_encoder(None, _refuse, _json.encode_basestring_ascii, None, ":", ",", False, False, False)
+_scan = _json.make_scanner(_Context)  # type: ignore[arg-type]  # it reads just these attributes
+_encode = _json.make_encoder(
+    None, _refuse, _json.encode_basestring_ascii, None, ":", ",", False, False, False
+)
 
 
 def dumps(value: Any) -> bytes:

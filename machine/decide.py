@@ -149,6 +149,18 @@ def note_exit(
     return decision
 
 
+def ending(status: int | None, *, oom: bool = False) -> dict[str, Any]:
+    """Arguments of `note_exit` from a status as os.waitstatus_to_exitcode gives it.
+
+    A shell's codes: 128 + n by signal n. None: nobody could learn it.
+    """
+    if status is None:
+        return {"code": None, "reason": "lost: monitor"}
+    if status >= 0:
+        return {"code": status, "reason": "oom" if oom and status else "exit"}
+    return {"code": 128 - status, "signal": -status, "reason": "oom" if oom else "signal"}
+
+
 def give_up(world: World, container_id: str) -> Decision:
     """After a failed start: remove the container if it was to be removed anyway."""
     c = world.containers.get(container_id)

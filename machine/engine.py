@@ -37,6 +37,7 @@ if TYPE_CHECKING:
             self, kind: str, spec: dict[str, Any], facts: dict[str, Any]
         ) -> dict[str, Any] | Failure: ...
         def change(self, kind: str, spec: dict[str, Any]) -> dict[str, Any] | Failure: ...
+        def exit_status(self, facts: dict[str, Any]) -> int | None: ...
 
 
 class Actor:
@@ -119,12 +120,9 @@ class Engine:
             if self.effects.probe(row.kind, row.spec, row.facts) is None:
                 # Lost before its gate was opened, its program never ran: `settle` makes it anew.
                 if row.kind == "init" and isinstance(subject, Container) and subject.holding("release"):
-                    self.decide(decide.note_exit, subject.id, why=why, **self._last_words(row.facts))
+                    ending = decide.ending(self.effects.exit_status(row.facts))
+                    self.decide(decide.note_exit, subject.id, why=why, **ending)
                 self._record(stream, EffectLost(kind=row.kind, key=row.key), why=why)
-
-    def _last_words(self, facts: dict[str, Any]) -> dict[str, Any]:
-        status = facts.get("status")
-        return {"code": status, "reason": "lost: monitor"}
 
     def _perform(self, step: Step) -> Event:
         if step.verb == "do":

@@ -6,7 +6,7 @@ release after the end) changes nothing but is kept in `anomalies`, which `histor
 
 from __future__ import annotations
 
-from machine.evolve_container import CONTAINER
+from machine.evolve_container import ASKED, CONTAINER
 from machine.evolve_effects import EFFECTS, move, take_over
 from machine.resources import ONE_SHOT, VOLATILE
 from machine.subjects import Container, Held, Host, Image, Job, Layer, Subject
@@ -45,6 +45,8 @@ def _container(world: State, key: str, event: Any) -> None:
         c.anomalies.append(event.n)
         return
     fold(c, event)
+    if event.tag in ASKED:
+        c.asked = {"op": event.op, "by": event.by, "why": event.why}
     if event.tag in ("container.created", "container.renamed") and c.status not in ("removing", "removed"):
         _name(world, c)
     _forget_removed(world, c, event)

@@ -131,3 +131,10 @@ CONTAINER: dict[str, Callable[[Any, Any], None]] = {
     "exec.started": _exec_started,
     "exec.exited": _exec_exited,
 }
+
+# Decisions that somebody took, on whose behalf the container is settled afterwards.
+ASKED = frozenset(
+    tag
+    for tag in CONTAINER
+    if tag.startswith("container.") and tag not in ("container.exited", "container.monitored")
+)

@@ -28,7 +28,20 @@ STATUSES = (
 )
 
 # Users' verbs; only these are named in messages. The other triggers are facts.
-VERBS = ("start", "stop", "kill", "pause", "unpause", "restart", "rm", "exec", "rename", "update", "commit", "cp")
+VERBS = (
+    "start",
+    "stop",
+    "kill",
+    "pause",
+    "unpause",
+    "restart",
+    "rm",
+    "exec",
+    "rename",
+    "update",
+    "commit",
+    "cp",
+)
 
 # `reason` of `container.exited`.
 EXIT_REASONS = {

@@ -71,6 +71,7 @@ class Container(Subject):
     """One container. `exit` is {code, signal, reason, ts} of its last run, `error` why a start failed."""
 
     __slots__ = (
+        "asked",
         "changed",
         "command",
         "created",
@@ -106,6 +107,7 @@ class Container(Subject):
         self.settings: dict[str, Any] = {}
         self.created = self.started = self.finished = 0  # wall clock, ns
         self.started_up = 0  # CLOCK_BOOTTIME, ns
+        self.asked: dict[str, Any] | None = None  # {op, by, why} of the last decision that somebody took
         self.changed: list[str] = []  # kinds whose specification a decision altered
         self.signals: list[list[int]] = []  # [number of the request, signal], oldest first
         self.stop_deadline = 0  # CLOCK_BOOTTIME ns when SIGKILL follows; 0: none

@@ -10,6 +10,7 @@ The same contract suite (tests/contract) holds FakeHost and the real kernel to t
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING, Any, cast
 
 from tests.fake_cgroups import CgroupNode, mount_cgroups
@@ -31,7 +32,7 @@ CHANGES = frozenset({
 })  # fmt: skip
 OBSERVATIONS = frozenset({
     *("exists", "read_file", "read_link", "subdirs", "get_mark", "hierarchies", "pids_in", "wait_control"),
-    *("held_init", "adopt_init", "is_alive", "has_execed", "held_root"),
+    *("held_init", "adopt_init", "is_alive", "exit_status", "has_execed", "held_root"),
 })  # fmt: skip
 
 
@@ -260,6 +261,12 @@ class FakeHost(FakeFiles):
     def is_alive(self, identity: Facts) -> bool:
         process = self.kernel.find(identity)
         return process is not None and process.lives
+
+    def exit_status(self, identity: Facts) -> int | None:
+        process = self.kernel.find(identity)
+        if process is None or process.state != "zombie":
+            return None
+        return os.waitstatus_to_exitcode(process.status)
 
     def has_execed(self, identity: Facts) -> bool:
         process = self.kernel.find(identity)
