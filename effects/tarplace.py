@@ -26,10 +26,11 @@ class DirectoryTimes:
         self._size = 0
 
     def add(self, path: bytes, mtime: int) -> None:
+        if self._size > _MAX_PENDING:
+            # Before: what is added now must still be here when something is made in it.
+            self.set_all()
         self._times[path] = mtime
         self._size += len(path) + 100
-        if self._size > _MAX_PENDING:
-            self.set_all()
 
     def keep_parent(self, path: bytes) -> None:
         """To be called before anything is made at `path`."""
