@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from effects.handler import Effects
-from effects.linux import LinuxHost as LinuxHost
+from effects.linux import LinuxHost
 from effects.registry import HANDLERS
 from eventstore.journal import Journal
 from machine.engine import Actor, Engine

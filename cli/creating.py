@@ -11,6 +11,7 @@ from cli.run_options import RunOptions
 from cli.session import Session
 from effects import process_file
 from machine import decide
+from machine.engine import Engine
 from machine.errors import EffectFailure, InvalidValue, MachineError
 from machine.events import ContainerCreated
 from machine.subjects import Container
@@ -51,15 +52,19 @@ def create(session: Session, options: RunOptions) -> tuple[Container, int]:
     lock = session.locks.take(container_id)
     assert lock is not None, "a random id is nobody else's"
     try:
-        engine.decide(decide.create, created)
-        container = engine.world.containers[container_id]
-        engine.settle(container.stream)
-        if container.status != "created":
-            raise creation_failure(container)
+        return _made(engine, created), lock
     except BaseException:
         os.close(lock)
         raise
-    return container, lock
+
+
+def _made(engine: Engine, created: ContainerCreated) -> Container:
+    engine.decide(decide.create, created)
+    container = engine.world.containers[created.id]
+    engine.settle(container.stream)
+    if container.status != "created":
+        raise creation_failure(container)
+    return container
 
 
 def creation_failure(container: Container) -> EffectFailure:
@@ -75,7 +80,9 @@ def _argv(options: RunOptions, config: dict[str, Any]) -> list[str]:
         entrypoint, default = [options.entrypoint] if options.entrypoint else [], []
     argv = [*entrypoint, *(options.argv or default)]
     if not argv or not argv[0]:
-        raise InvalidValue("command", " ".join(argv), f"none was given, and the image {options.image} has none")
+        raise InvalidValue(
+            "command", " ".join(argv), f"none was given, and the image {options.image} has none"
+        )
     return argv
 
 
@@ -111,5 +118,5 @@ def shown(argv: list[str]) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """Undecodable bytes as \\xNN: the journal is UTF-8."""
+    r"""Undecodable bytes as \xNN: the journal is UTF-8."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

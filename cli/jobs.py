@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
+from typing import Self
 
 from cli.session import Session
 from machine import decide
@@ -32,7 +33,7 @@ class Work:
         self._lock = -1
         self._finished = False
 
-    def __enter__(self) -> Work:
+    def __enter__(self) -> Self:
         engine = self.session.engine()
         lock = self.session.locks.take(self.id)
         assert lock is not None, "a random id is nobody else's"

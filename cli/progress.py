@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Self
 
 QUIET = 1.0  # seconds
 EVERY = 0.1
@@ -32,7 +33,7 @@ class Progress:
         sys.stderr.write(f"\r\x1b[K{self._what}:{share} {done // MIB} MiB, {rate:.0f} MiB/s")
         sys.stderr.flush()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

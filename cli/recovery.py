@@ -115,7 +115,6 @@ def ask_monitor(
 
     Waits for its answers, its end, or for `until` to hold by the journal.
     """
-    engine = session.engine()
     connection = control.connect(f"{session.root}/containers/{container_id}")
     if connection is None:
         # Held, but nobody listens yet: a command that creates it, or a monitor that starts or ends.
@@ -123,15 +122,23 @@ def ask_monitor(
         return time.monotonic() < end
     try:
         connection.send({"op": "settle"})
-        while time.monotonic() < end:
-            ready, _, _ = select.select([connection], [], [], max(0.0, end - time.monotonic()))
-            if ready and (packet := connection.receive()) is not None and packet[0] == control.CLOSED:
-                return True
-            engine.refresh()
-            if until(engine.world.containers.get(container_id)):
-                return True
-        return False
+        return _await_change(
+            session, connection, lambda: until(session.world.containers.get(container_id)), end
+        )
     except (BrokenPipeError, ConnectionResetError):
         return True  # it ended while we spoke: look again
     finally:
         connection.close()
+
+
+def _await_change(
+    session: Session, connection: control.Connection, done: Callable[[], bool], end: float
+) -> bool:
+    while (left := end - time.monotonic()) > 0:
+        ready, _, _ = select.select([connection], [], [], left)
+        if ready and (packet := connection.receive()) is not None and packet[0] == control.CLOSED:
+            return True
+        session.refresh()
+        if done():
+            return True
+    return False

@@ -17,6 +17,7 @@ import click
 
 from cli import bootstrap, options
 from effects import identity
+from effects.linux import LinuxHost
 from effects.locks import Locks
 from eventstore.errors import JournalMissing
 from eventstore.event import Event
@@ -53,7 +54,7 @@ class Session:
         self.locks = Locks(root)
         self.secrets: dict[str, bytes] = {}
         self._command = command
-        self._host = bootstrap.LinuxHost()
+        self._host = LinuxHost()
         self._engine: Engine | None = None
         self._world: World | None = None
         self._journal: Journal | None = None
