@@ -97,4 +97,5 @@ def _behind_link(parent: int, name: str, before: str, rest: str) -> str | None:
             return None
         raise
     # `before` may itself lead through links: the kernel resolves the target's `..` from where they lead.
-    return f"{target}/{rest}" if target.startswith("/") else f"{before}/{target}/{rest}"
+    parts = (target, rest) if target.startswith("/") else (before, target, rest)
+    return "/".join(part for part in parts if part)

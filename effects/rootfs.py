@@ -165,7 +165,8 @@ class Rootfs:
     def _attach_own(self, mount: int, path: str) -> None:
         """On a directory of that very name: an image whose /dev is a link or a file is refused."""
         try:
-            target = rootdir.open_in(self.root, path, resolve=syscalls.RESOLVE_NO_SYMLINKS)
+            flags = os.O_PATH | os.O_DIRECTORY
+            target = rootdir.open_in(self.root, path, flags, resolve=syscalls.RESOLVE_NO_SYMLINKS)
         except FileNotFoundError:
             target = rootdir.make_dir(self.root, path)
         except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 import shutil
 import stat
 import subprocess
@@ -125,13 +126,21 @@ class Box:
             except BlockingIOError:
                 return data.decode(errors="surrogateescape")
 
+    def wait_output(self, wanted: str) -> str:
+        """What it writes to stdout until `wanted` is in it."""
+        told = ""
+        while wanted not in told:
+            assert select.select([self._read["stdout"]], [], [], 20)[0], told
+            told += self.output()
+        return told
+
     def close(self) -> None:
         """End what a failed test left."""
         for born in self._born:
             if born.pidfd >= 0:
                 born.abandon()
-        for descriptor in self._read.values():
-            os.close(descriptor)
+        while self._read:
+            os.close(self._read.popitem()[1])
 
 
 def end(born: Newborn) -> int:
