@@ -57,7 +57,7 @@ def bulk_decoder(schema: Schema) -> Callable[[bytes], list[Event]]:
     def decode_piece(piece: bytes) -> list[Event]:
         try:
             return cast("list[Event]", lines(piece))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return [decode(line, schema) for line in piece.split(b"\n") if line]
 
     return decode_piece

@@ -161,7 +161,7 @@ def parse(line: bytes) -> dict[str, Any]:
         text = line.decode()
         found, end = _scan(text, 0)
     except (ValueError, StopIteration, RecursionError) as error:
-        raise Malformed(f"not JSON: {error!r}") from None
+        raise Malformed("not JSON") from error
     if type(found) is not dict or text[end:] not in ("", "\n"):
         raise Malformed("not one JSON object")
     return found

@@ -120,6 +120,22 @@ class Journal:
             except JournalExists:  # by another process, a moment ago
                 return cls.open(directory, schema, run_dir=run_dir, **options)
 
+    @classmethod
+    def repair(cls, directory: str, schema: Schema, *, run_dir: str, deadline: float = DEADLINE) -> None:
+        """Cut off, and keep, what is damaged at the journal's end, though events are lost that were acknowledged.
+
+        For people who were told of it: `open` refuses such a journal. Corrupt where that cannot help.
+        """
+        tail = Tail(directory, schema, Cursor(), lenient=True)
+        lock = Lock(os.path.join(directory, LOCK), deadline)
+        writer = Writer(tail, RunState(run_dir, tail.header.journal), lock, clock, SEGMENT_SIZE)
+        try:
+            writer.repair()
+        finally:
+            tail.close()
+            writer.run.close()
+            writer.close()
+
     @property
     def cursor(self) -> Cursor:
         """Behind the last event that was read or written through this object."""
@@ -142,6 +158,8 @@ class Journal:
 
     def close(self) -> None:
         self._tail.close()
+        if self._writer:
+            self._writer.run.close()
         self.drop_locks_after_fork()
 
     def drop_locks_after_fork(self) -> None:

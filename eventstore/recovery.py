@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from eventstore.codec import END, GENESIS, chain, close, encode, fast_sha256, link_of
-from eventstore.errors import Corrupt, JournalMissing, WriteFailed
+from eventstore.errors import Corrupt, JournalMissing, Malformed, WriteFailed
 from eventstore.rotation import (
     next_version,
     ourselves,
@@ -17,29 +17,34 @@ from eventstore.rotation import (
 from eventstore.schema import Repaired
 from eventstore.segments import header_of, name_of, open_segment, segment_numbers, write_all
 from eventstore.tail import whole_writes
-from eventstore.torn import highest_mark, whole_lines
+from eventstore.torn import known_written, whole_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from eventstore.schema import Schema
+    from eventstore.schema import Schema, SegmentHeader
 
 
-def recover(directory: str, schema: Schema, now: tuple[int, int]) -> tuple[int, int]:
+def recover(
+    directory: str, schema: Schema, now: tuple[int, int], *, accept_loss: bool = False
+) -> tuple[int, int]:
     """Walk the last segment; cut and keep what is torn. (n of the last line, all on disk now; the segment).
 
-    Corrupt if bytes are damaged that somebody was told are written: those are never cut.
+    Corrupt if bytes are damaged that somebody was told are written: those are cut only with `accept_loss`.
     """
     refuse_network(directory)
     numbers = segment_numbers(directory)
     if not numbers:
         raise JournalMissing(directory)
     last = numbers[-1]
-    before = _link_before(directory, numbers)
     try:
         file = open_segment(directory, last, os.O_RDWR | os.O_APPEND)
         try:
             _refuse_gap(directory, file, numbers, schema)
-            return _recover_segment(directory, file, last, before=before, schema=schema, now=now), last
+            before = _link_before(directory, numbers)
+            header = header_of(file, last, schema)
+            return _recover_segment(
+                directory, file, header, before=before, now=now, accept_loss=accept_loss
+            ), last
         finally:
             os.close(file)
     except OSError as error:
@@ -55,6 +60,8 @@ def _link_before(directory: str, numbers: list[int]) -> str:
         os.fchmod(file, 0o400)  # a crash may have come between the rotation's rename and this
         size = os.fstat(file).st_size
         return link_of(os.pread(file, END, size - END))
+    except Malformed as error:
+        raise Corrupt(name_of(numbers[-2]), 1, f"its last line {error}") from None
     finally:
         os.close(file)
 
@@ -73,9 +80,9 @@ def _refuse_gap(directory: str, file: int, numbers: list[int], schema: Schema) -
 
 
 def _recover_segment(
-    directory: str, file: int, first: int, *, before: str, schema: Schema, now: tuple[int, int]
+    directory: str, file: int, header: SegmentHeader, *, before: str, now: tuple[int, int], accept_loss: bool
 ) -> int:
-    header = header_of(file, first, schema)
+    first = header.n
     data = os.pread(file, os.fstat(file).st_size, 0)
     good, size, _ = chain(data, before, fast_sha256())
     if not good:
@@ -90,9 +97,9 @@ def _recover_segment(
         data += b"\n"
         n += data.count(b"\n", end)
         end = len(data)
-    mark = highest_mark(file, end)
-    if mark > n:
-        raise Corrupt(name_of(first), n - first + 2, f"damaged, though lines up to {mark} were acknowledged")
+    known = known_written(file, end, n, link_of(data[end - END : end]))
+    if known > n and not accept_loss:
+        raise Corrupt(name_of(first), n - first + 2, f"damaged, though lines up to {known} were written")
     rest = data[end:]
     repaired = Repaired(
         segment=name_of(first),

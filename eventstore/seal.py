@@ -65,7 +65,7 @@ def check(directory: str, report: Report, head: Head) -> list[Finding]:
     findings = list(report.findings)
     if report.journal != head.journal:
         return [*findings, Finding("head", 0, f"is of journal {head.journal}, this is {report.journal}")]
-    found = link_at(directory, head.n)
+    found = link_at(directory, head.n) if head.n <= report.n else None
     if found is None:
         findings.append(
             Finding("head", 0, f"the journal ends before line {head.n}: it was cut or rolled back")

@@ -132,8 +132,7 @@ class Tail:
             self._file = -1
 
     def _oldest(self) -> int:
-        numbers = segment_numbers(self.directory)
-        if not numbers:
+        if not segment_numbers(self.directory):
             raise JournalMissing(self.directory)
         return 1
 
@@ -164,6 +163,8 @@ class Tail:
         try:
             return open_archived(self.directory, segment)
         except FileNotFoundError:
+            if not self.cursor.n:
+                raise Corrupt(name_of(segment), 1, "the segment is missing") from None
             raise StaleCursor(name_of(segment), self.cursor.offset, "no such segment") from None
 
     def _rest_of_segment(self) -> Iterator[list[Event]]:
@@ -210,9 +211,9 @@ class Tail:
         else:
             good, size, h = chain(lines, at.h, *((fast_sha256(),) if bulk else ()))
             if size < len(lines):
-                self._torn_or_raise(at.n + good + 1, at.offset + size)
                 lines = lines[: whole_writes(lines[:size])]
                 h = link_of(lines) if lines else at.h
+                self._torn_or_raise(at.n + good + 1, at.offset + len(lines), at.n + lines.count(b"\n"), h)
         events = self._decode(lines, bulk=bulk)
         n = at.n + len(events)
         if events and (events[0].n != at.n + 1 or events[-1].n != n):
@@ -267,15 +268,15 @@ class Tail:
         what = "the chain breaks here" if size < len(data) else "the digest in the next segment is another"
         raise self._corrupt(first + min(good, self.cursor.n - first), what)
 
-    def _torn_or_raise(self, n: int, offset: int) -> None:
-        """Line `n` at `offset` does not fit the chain: fine where nobody was told that it is written."""
+    def _torn_or_raise(self, bad: int, offset: int, n: int, h: str) -> None:
+        """Line `bad` does not fit the chain: fine if nobody was told that anything behind line `n` is written."""
         last = segment_numbers(self.directory)[-1] == self.cursor.segment
-        if self.lenient and last and n > self.cursor.segment:
-            from eventstore.torn import highest_mark
+        if self.lenient and last and bad > self.cursor.segment:
+            from eventstore.torn import known_written
 
-            if highest_mark(self._file, offset) < n:
+            if known_written(self._file, offset, n, h) <= n:
                 return
-        raise self._corrupt(n, "the chain breaks here")
+        raise self._corrupt(bad, "the chain breaks here")
 
     def _corrupt(self, n: int, what: str) -> Corrupt:
         return Corrupt(name_of(self.cursor.segment), n - self.cursor.segment + 1, what)

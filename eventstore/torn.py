@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from eventstore.codec import frame_of, link_of, parse
+from eventstore.codec import chain, frame_of, link_of, parse
 from eventstore.errors import Malformed
 
 
@@ -22,7 +22,14 @@ def whole_lines(rest: bytes) -> list[bytes]:
     return found
 
 
-def highest_mark(file: int, offset: int) -> int:
-    """The highest durable mark in the lines at or behind `offset`: so many lines were once known to be on disk."""
+def known_written(file: int, offset: int, n: int, h: str) -> int:
+    """The highest line that what is behind `offset` proves to have been on disk; line `n` with link `h` ends there.
+
+    Each line says up to which line the journal was on disk when it was written. And a line that continues
+    the chain behind bytes that do not belong there is no unfinished write, which has nothing behind it.
+    """
     rest = os.pread(file, os.fstat(file).st_size - offset, offset)
-    return max((frame_of(line)[0] for line in whole_lines(rest)), default=0)
+    lines = whole_lines(rest)
+    good, size, last = chain(rest, h)
+    inserted = any(chain(line, last)[0] for line in whole_lines(rest[size:]))
+    return max([n + good + 1 if inserted else 0, *(frame_of(line)[0] for line in lines)])

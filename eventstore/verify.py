@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from typing import NamedTuple
 
 import msgspec
@@ -18,7 +19,7 @@ from eventstore.errors import Corrupt, JournalError, JournalMissing, Malformed
 from eventstore.schema import Repaired, SegmentHeader
 from eventstore.segments import FORMAT, name_of, segment_numbers
 from eventstore.tail import PIECE, whole_writes
-from eventstore.torn import highest_mark
+from eventstore.torn import known_written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,31 +138,42 @@ class _Check:
         if self.n + 1 != first:
             self.n, self._seal = first - 1, None
             self._after_gap()
+        if last and not os.fstat(file).st_mode & stat.S_IWUSR:
+            self._here("is sealed, and the segment behind it is missing")
+        end = self._before_torn(file, first, size) if last else size
         digest, offset = fast_sha256()(b""), 0
-        while offset < size:
-            piece = os.pread(file, PIECE, offset)
-            end = piece.rfind(b"\n") + 1
-            if not end and len(piece) == PIECE and offset + PIECE < size:
-                piece = os.pread(file, size - offset, offset)
-                end = piece.rfind(b"\n") + 1
-            if not end:
+        while offset < end:
+            piece = os.pread(file, min(PIECE, end - offset), offset)
+            whole = piece.rfind(b"\n") + 1
+            if not whole:
+                piece = os.pread(file, end - offset, offset)
+                whole = piece.rfind(b"\n") + 1
+            if not whole:
                 break
-            digest.update(piece[:end])
-            before = len(self.findings)
-            self._lines(piece[:end])
-            offset += end
-            if last and len(self.findings) > before and self._is_torn(file, self.findings[before], before):
-                return
-        if offset < size or self.more:
-            self._unfinished(file, offset, size, last=last)
+            digest.update(piece[:whole])
+            self._lines(piece[:whole])
+            offset += whole
+        if offset < end or self.more:
+            self._line += 1
+            self._here("the segment does not end with a whole write")
         self._seal = {"name": self._name, "size": size, "sha256": digest.hexdigest(), "last": self.n}
+
+    def _before_torn(self, file: int, first: int, size: int) -> int:
+        """Where the unfinished write begins, if all that is wrong with the last segment may be one."""
+        data = os.pread(file, size, 0)
+        end = whole_writes(data[: chain(data, self.h, fast_sha256())[1]])
+        n = first - 1 + data.count(b"\n", 0, end)
+        if not end or known_written(file, end, n, link_of(data[:end])) > n:
+            return size
+        self.torn = size - end
+        return end
 
     def _lines(self, lines: bytes) -> None:
         """The usual case at full speed; only a piece with something wrong is looked at line by line."""
         good, _, h = chain(lines, self.h, fast_sha256())
         try:
             envelopes = _envelopes(lines)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             envelopes = []
         if good and good == len(envelopes):
             raw = lines.split(b"\n") if self._line == 0 or b'{"t":"journal.' in lines else []
@@ -187,7 +199,7 @@ class _Check:
             self._here("the chain breaks here")
         try:
             self._event(_envelope(line), line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self._here(f"not an event: {error}")
             self.n += 1
 
@@ -239,36 +251,6 @@ class _Check:
             kept = ""
         if kept != repaired["sha256"]:
             self._here(f"the bytes that this repair cut off are not in {repaired['kept']}")
-
-    def _is_torn(self, file: int, first: Finding, count: int) -> bool:
-        """Whether what is wrong is only the end of an unfinished write that no one was told of."""
-        if first.segment != self._name or first.line < 2:  # noqa: PLR2004 - a header is never torn
-            return False
-        offset = 0
-        data = os.pread(file, os.fstat(file).st_size, 0)
-        for _ in range(first.line - 1):
-            offset = data.index(b"\n", offset) + 1
-        end = whole_writes(data[:offset])
-        n = int(self._name[:20]) + data.count(b"\n", 0, end) - 1
-        if highest_mark(file, end) > n:
-            return False
-        del self.findings[count:]
-        self.torn = len(data) - end
-        self.n, self.h = n, link_of(data[:end])
-        return True
-
-    def _unfinished(self, file: int, offset: int, size: int, *, last: bool) -> None:
-        data = os.pread(file, size, 0)
-        end = whole_writes(data[:offset])
-        self._line += 1
-        n = self.n - data.count(b"\n", end, offset)
-        if not last:
-            self._here("bytes behind the last line of a sealed segment")
-        elif highest_mark(file, end) > n:
-            self._here("damaged, though later lines say that it was on disk")
-        else:
-            self.torn = size - end
-            self.n, self.h = n, link_of(data[:end])
 
 
 def lines_of(directory: str, first: int) -> Iterator[bytes]:

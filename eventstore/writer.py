@@ -47,6 +47,18 @@ class Writer:
         finally:
             self.lock.release()
 
+    def repair(self) -> None:
+        """Recover now, and cut off damage even where acknowledged events go with it."""
+        from eventstore.recovery import recover
+
+        tail = self.tail
+        self.lock.acquire()
+        try:
+            durable, active = recover(tail.directory, tail.schema, self.clock(), accept_loss=True)
+            self.run.create(self.lock, durable, active)
+        finally:
+            self.lock.release()
+
     def begin(self, projection: Projection) -> None:
         """Lock, and bring journal and projection to the newest state."""
         self.tail.refuse_if_ahead()
