@@ -151,9 +151,11 @@ class LogWriter:
         return found
 
     def close(self) -> None:
-        self._tell_loss(time.time_ns(), self._size)
-        self._close_file()
-        os.close(self._dir)
+        if self._dir >= 0:
+            self._tell_loss(time.time_ns(), self._size)
+            self._close_file()
+            os.close(self._dir)
+            self._dir = -1
 
     def _note(self, moved: int) -> None:
         if not moved:
