@@ -51,10 +51,11 @@ def member(entry: Member, extra: list[tuple[bytes, bytes]] | None = None) -> byt
     prefix, name = b"", entry.name
     if len(name) > _MAX_NAME:
         prefix, name = _split(name)
+    before = b""
     if len(name) > _MAX_NAME:
-        records.append((b"path", entry.name))
+        before += _long(b"path", b"L", entry.name, records)
     if len(entry.link) > _MAX_NAME:
-        records.append((b"linkpath", entry.link))
+        before += _long(b"linkpath", b"K", entry.link, records)
     seconds, rest = divmod(entry.mtime, _NANO)
     if rest or not 0 <= seconds <= _MAX_SIZE:
         records.append((b"mtime", _decimal_time(entry.mtime)))
@@ -65,7 +66,7 @@ def member(entry: Member, extra: list[tuple[bytes, bytes]] | None = None) -> byt
     if entry.gid > _MAX_ID:
         records.append((b"gid", b"%d" % entry.gid))
     header = _ustar(entry, prefix, name[:_MAX_NAME], seconds)
-    return _extended(b"x", entry.name, records) + header if records else header
+    return before + (_extended(b"x", entry.name, records) + header if records else header)
 
 
 def global_config(text: bytes) -> bytes:
@@ -89,6 +90,22 @@ def _split(name: bytes) -> tuple[bytes, bytes]:
     return name[:at], name[at + 1 :]
 
 
+def _long(key: bytes, kind: bytes, name: bytes, records: list[tuple[bytes, bytes]]) -> bytes:
+    """Into the pax records; or, since those are UTF-8, a name that is not as GNU's own header, which this returns."""
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        size = len(name) + 1
+        return (
+            _ustar(Member(b"", kind, mode=0, size=size), b"", b"././@LongLink", 0)
+            + name
+            + b"\0"
+            + padding(size)
+        )
+    records.append((key, name))
+    return b""
+
+
 def _decimal_time(nanoseconds: int) -> bytes:
     sign, value = (b"-", -nanoseconds) if nanoseconds < 0 else (b"", nanoseconds)
     seconds, rest = divmod(value, _NANO)
@@ -97,9 +114,6 @@ def _decimal_time(nanoseconds: int) -> bytes:
 
 
 def _extended(kind: bytes, name: bytes, records: list[tuple[bytes, bytes]]) -> bytes:
-    if any(not _is_utf8(value) for key, value in records if key in {b"path", b"linkpath"}):
-        # Else readers take names for UTF-8, and may refuse what is not.
-        records = [(b"hdrcharset", b"BINARY"), *records]
     data = b"".join(_record(key, value) for key, value in records)
     base = b"PaxHeaders/" + name.rstrip(b"/").rpartition(b"/")[2]
     header = _ustar(Member(b"", kind, mode=0o644, size=len(data)), b"", base[:_MAX_NAME], 0)
@@ -112,14 +126,6 @@ def _record(key: bytes, value: bytes) -> bytes:
     length = fixed + len(b"%d" % fixed)
     length = fixed + len(b"%d" % length)
     return b"%d %s=%s\n" % (length, key, value)
-
-
-def _is_utf8(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _ustar(entry: Member, prefix: bytes, name: bytes, seconds: int) -> bytes:

@@ -72,7 +72,7 @@ class Reader:
         field = block[148:156]
         # The sum is taken with its own field as blanks.
         total = sum(block) - sum(field) + 256
-        said = number(field, "checksum", start)
+        said = _octal(field)
         if said != total and said != total - 256 * _high_bytes(block):
             raise broken("not a tar archive" if start == 0 else f"damaged tar header at byte {start}")
         return unsigned(number(block[124:136], "size", start), "size", block[:100])
@@ -149,6 +149,14 @@ class Reader:
             tarsparse.check(entry)
 
 
+def _octal(field: bytes) -> int:
+    """A checksum field; -1 if it is none."""
+    try:
+        return int(field.partition(b"\0")[0], 8)
+    except ValueError:
+        return -1
+
+
 def _high_bytes(block: bytes) -> int:
     """How many bytes count as negative for the ancient programs that summed them with their signs."""
     return sum(byte >= 0x80 for byte in block[:148] + block[156:])  # noqa: PLR2004 - the sign bit
@@ -186,12 +194,13 @@ def _apply(entry: Entry, pax: dict[bytes, bytes]) -> None:
         entry.gid = decimal(pax[b"gid"], "gid")
     if b"mtime" in pax:
         entry.mtime = nanoseconds(pax[b"mtime"])
-    xattrs = {
-        key[len(_XATTR) :].decode("utf-8", "surrogateescape"): value
-        for key, value in pax.items()
-        if key.startswith(_XATTR)
-    }
+    xattrs = {_attribute(key[len(_XATTR) :]): value for key, value in pax.items() if key.startswith(_XATTR)}
     entry.xattrs = xattrs or None
+
+
+def _attribute(key: bytes) -> str:
+    """The attribute's name: what a pax keyword cannot hold is written like this by GNU tar."""
+    return key.replace(b"%3D", b"=").replace(b"%25", b"%").decode("utf-8", "surrogateescape")
 
 
 def _check(entry: Entry) -> None:

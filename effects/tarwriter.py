@@ -94,7 +94,9 @@ def attributes(descriptor: int) -> list[tuple[bytes, bytes]]:
     found: list[tuple[bytes, bytes]] = []
     for name in sorted(filter(is_kept_xattr, names)):
         try:
-            found.append((b"SCHILY.xattr." + os.fsencode(name), os.getxattr(descriptor, name)))
+            # A keyword ends at the first "=": GNU tar writes it like this, and reads it back.
+            key = os.fsencode(name).replace(b"%", b"%25").replace(b"=", b"%3D")
+            found.append((b"SCHILY.xattr." + key, os.getxattr(descriptor, name)))
         except OSError as error:
             if error.errno != errno.ENODATA:  # removed since the listing
                 raise
@@ -120,6 +122,8 @@ def _parts(descriptor: int, size: int) -> list[tuple[int, int]] | None:
             parts.append((start, at - start))
     if sum(length for _, length in parts) + _HOLES > size or len(parts) == MAX_SEGMENTS:
         return None
+    if not parts or sum(parts[-1]) < size:
+        parts.append((size, 0))  # GNU tar learns the file's end from the map alone
     return parts
 
 

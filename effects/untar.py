@@ -203,7 +203,7 @@ class _Extraction:
             self._leave_out(entry, "a device")
             return
         kinds = {FIFO: stat.S_IFIFO, CHARACTER: stat.S_IFCHR, BLOCKDEV: stat.S_IFBLK}
-        mode, device = kinds[entry.kind] | (entry.mode & 0o777), os.makedev(*entry.device)
+        mode, device = kinds[entry.kind] | (entry.mode & 0o1777), os.makedev(*entry.device)
         try:
             os.mknod(path, mode, device)
         except OSError as error:
