@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from effects.failure import Failure
 from effects.handler import Effects
 from effects.registry import HANDLERS
 from tests.contract.bench import Bench, FakeBench, LinuxBench, value_of
-from tests.fakes import FakeHost
+from tests.fakes import Crash, FakeHost, Fuse, fused
 
 MEBIBYTE = 1 << 20
 MEMORY = ("memory", "memory.limit_in_bytes"), ("memory", "memory.max")
@@ -256,3 +257,67 @@ def test_facts_are_short_and_tell_every_path(bench: Bench) -> None:
     assert all(map(bench.host.exists, where["dirs"].values()))
     assert all(map(bench.host.exists, where["joins"]))
     assert len(set(where["joins"])) == len(where["joins"])
+
+
+def test_after_a_crash_at_any_call_the_limits_are_in_force_once_do_reports(bench: Bench) -> None:
+    """Half done is not taken for done: a directory alone proves nothing."""
+    for step in range(1, 200):
+        handler, spec = bench.stage("cgroup")
+        try:
+            handler.do(spec, fused(bench.host, Fuse(step)))
+        except Crash:
+            bench.succeed()
+            bench.do("cgroup")
+            assert memory(bench) == str(32 << 20)
+            assert value_of(bench, ("pids", "pids.max"), ("pids", "pids.max")) == "50"
+            if directory := cgroup_tree.places(bench.facts["cgroup"])["dirs"].get("devices"):
+                assert "a *:*" not in bench.host.read_file(f"{directory}/devices.list").decode()
+        else:
+            break
+    assert 10 < step < 199
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("version", [1, 2])
+def test_kill_all_ends_what_runs_below_a_cgroup_of_either_version(version: int, real: LinuxBench) -> None:
+    """A process of the host's own pid namespace, in one hierarchy only, in a cgroup below the leaf."""
+    real.do("cgroup")
+    where = cgroup_tree.places(real.facts["cgroup"])
+    leaf = where["cgroup2"] if version == 2 else where["dirs"]["pids"]
+    real.host.make_dir(f"{leaf}/below", 0o755)
+    child = os.fork()
+    if child == 0:
+        try:
+            with open(f"{leaf}/below/cgroup.procs", "w") as file:
+                file.write("0")
+            os.kill(os.getpid(), signal.SIGSTOP)
+        finally:
+            os._exit(1)
+    os.waitid(os.P_PID, child, os.WSTOPPED)
+    assert real.host.pids_in(f"{leaf}/below") == [child]
+
+    real.host.kill_all([leaf], 5)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
+    assert real.host.pids_in(f"{leaf}/below") == []
+
+
+@pytest.mark.root
+def test_the_devices_of_a_version_2_cgroup_are_limited_by_the_kernel(real: LinuxBench) -> None:
+    real.do("cgroup")
+    leaf = cgroup_tree.places(real.facts["cgroup"])["cgroup2"]
+    real.host.limit_devices(leaf, ["c 1:3 rwm"])
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            with open(f"{leaf}/cgroup.procs", "w") as file:
+                file.write("0")
+            os.close(os.open("/dev/null", os.O_RDWR))
+            try:
+                os.open("/dev/zero", os.O_RDONLY)
+            except PermissionError:
+                status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
