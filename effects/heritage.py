@@ -8,14 +8,17 @@ import os
 
 from effects import syscalls
 
-_UNHANDLED = {9, 19, 32, 33}  # SIGKILL, SIGSTOP; glibc keeps 32 and 33
+_UNHANDLED = {9, 19}  # SIGKILL, SIGSTOP
+_OF_LIBC = {32, 33}  # glibc keeps them for itself, but not from being ignored at our birth
 
 
 def default_signals() -> None:
     """All signals to their defaults and unblocked; Python's own SIG_IGN of SIGPIPE would pass an exec."""
     _signal.set_wakeup_fd(-1)
     for number in range(1, 65):
-        if number not in _UNHANDLED:
+        if number in _OF_LIBC:
+            syscalls.signal_default(number)
+        elif number not in _UNHANDLED:
             _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 

@@ -108,6 +108,7 @@ _TABLE = (
     ("unshare", 272, 97, "i"),
     ("setns", 308, 268, "ii"),
     ("clone3", 435, 435, "pi"),
+    ("rt_sigaction", 13, 134, "ippi"),
     ("pidfd_send_signal", 424, 424, "iipi"),
     ("getcwd", 79, 17, "pi"),
     ("prctl", 157, 167, "iiiii"),

@@ -42,6 +42,7 @@ PIDFD_GET_INFO = 0xC040FF0B  # _IOWR(PIDFS_IOCTL_MAGIC 0xFF, 11, 64 bytes)
 PIDFD_INFO_EXIT = 1 << 3
 
 BPF_PROG_LOAD, BPF_PROG_ATTACH = 5, 8
+_SIGSET = 8  # bytes of the kernel's sigset_t
 _BPF_INSN = 8  # bytes of one struct bpf_insn
 BPF_PROG_TYPE_CGROUP_DEVICE, BPF_CGROUP_DEVICE = 15, 6
 BPF_F_ALLOW_MULTI = 2
@@ -81,6 +82,10 @@ class cap_user_data(Structure):  # noqa: N801 - the kernel's name; both halves o
     _fields_ = tuple(
         (f"{kind}{half}", c_uint32) for half in (0, 1) for kind in ("effective", "permitted", "inheritable")
     )
+
+
+class kernel_sigaction(Structure):  # noqa: N801 - the kernel's name
+    _fields_ = (("handler", c_uint64), ("flags", c_uint64), ("restorer", c_uint64), ("mask", c_uint64))
 
 
 class rlimit64(Structure):  # noqa: N801 - the kernel's name
@@ -146,6 +151,12 @@ def pidfd_open(pid: int) -> int:
 
 def pidfd_send_signal(pidfd: int, signal: int) -> None:
     call("pidfd_send_signal", pidfd, signal, None, 0)
+
+
+def signal_default(signal: int) -> None:
+    """SIG_DFL for one of the signals that libc does not let us touch, as its caller may have left it ignored."""
+    action = kernel_sigaction()  # SIG_DFL, no flags, no mask: all zeroes, on every machine
+    call("rt_sigaction", signal, byref(action), None, _SIGSET)
 
 
 def pidfd_exit_status(pidfd: int) -> int | None:
