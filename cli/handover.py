@@ -5,9 +5,8 @@ LEAN. The socket stays open afterwards: it is the command's control connection (
 
 from __future__ import annotations
 
-import struct
-
 import _socket
+import struct
 
 from eventstore.plainjson import dumps, loads
 

@@ -2,7 +2,8 @@
 
 Started by a command (`cli.early`) from the interpreter's safe handle; it imports while the command decides, and
 then waits for the container, the journal's place and the container's lock. It makes what the container needs
-(the same `settle` as everywhere), keeps its output, waits for its end, notes it, and undoes what it made.
+(the same `settle` as everywhere), keeps its output, waits for its end, notes it, undoes what it made, and
+starts it again where its restart policy says so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import select
 import time
 
 from cli import bootstrap, handover
+from cli.freezes import Freezes
 from effects import control, identity
 from effects.control_server import Client, Server
 from effects.linux import LinuxHost
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 LIVE = ("starting", "running", "paused", "stopping")
+WATCHED = (*LIVE, "restarting")
 FLUSH = 5.0  # seconds that a client may take to read its last message
 MILLISECOND = 1_000_000
 KILLED = 137  # 128 + SIGKILL
@@ -51,35 +54,26 @@ class Monitor:
     def __init__(self, command: _socket.socket, request: dict[str, Any], lock: int) -> None:
         self.lock = lock  # held until this process ends
         self.request = request
-        world = World.load(
-            {
-                "containers": [request["container"]],
-                "host": request["host"],
-                "journal": request["journal"],
-            }
-        )
+        parts = {"containers": [request["container"]], "host": request["host"], "journal": request["journal"]}
+        world = World.load(parts)
         self.container: Container = next(iter(world.containers.values()))
         world.only = self.stream = self.container.stream
         root, run = request["root"], request["run"]
         journal = bootstrap.open_journal(root, run, cursor=Cursor.load(request["cursor"]))
         self.host = LinuxHost()
         actor = Actor({**request["by"], "pid": os.getpid()}, request["op"])
-        self.engine = bootstrap.engine(
-            journal, world, bootstrap.places(root, run, journal), actor, host=self.host
-        )
-        self.directory = self.engine.places.container(self.container.id)
+        where = bootstrap.places(root, run, journal)
+        self.engine = bootstrap.engine(journal, world, where, actor, host=self.host)
+        self.directory = where.container(self.container.id)
         self.server = Server(control.listen(self.directory))
         self.first = self.server.adopt(command)
-        self.login = request["by"]["login"]
-        self.freezers: set[int] = set()
-        size = (request["attach"] or {}).get("size")
-        self.host.terminal_size = (size[0], size[1]) if size else None
+        self.freezes = Freezes(self.engine, self.container, self.server)
         self.stdio: Stdio | None = None
 
     def run(self) -> int:
         """From the hand-over to the end."""
         self._begin()
-        while self._is_live():
+        while self.container.status in WATCHED:
             self._poll()
         self._finish()
         return 0
@@ -90,30 +84,37 @@ class Monitor:
     # --- beginning -----------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        why = self.request["why"]
-        tty = self.container.setting("tty")
-        if not tty:
-            self._open_stdio()
-        if self.request["observe"]:
-            self.engine.observe(self.stream, why=why)
-            self._end_forgotten_freeze()
+        """Settle what we were given, and tell who gave it what became of it."""
+        why, size = self.request["why"], (self.request["attach"] or {}).get("size")
+        self.host.terminal_size = (size[0], size[1]) if size else None
         me = identity.identity(os.getpid())
         assert me is not None, "we are alive"
-        self.engine.settle(self.stream, why=why, note=ContainerMonitored(**me))
-        if tty and self._is_live():
+        note = ContainerMonitored(**me)
+        if self.request["observe"]:
+            self._open_stdio(adopted=True)
+            self.engine.observe(self.stream, why=why)
+            self.freezes.end_forgotten()
+            self.engine.settle(self.stream, why=why, note=note)
+        else:
+            self._make_live(why, note)
+        if self.container.status == "failed":
+            self._tell_failure()
+        elif self.container.status in WATCHED:
+            self.server.tell(self.first, {"event": "started", "pid": projections.pid(self.container)})
+            if self.request["attach"] and self.stdio is not None:
+                self.stdio.attach(self.server, self.first, self.request["attach"])
+
+    def _make_live(self, why: str, note: ContainerMonitored | None = None) -> None:
+        """Settle a starting container: pipes before its first process, a terminal's master after it."""
+        if not self.container.setting("tty"):
+            self._open_stdio()
+        self.engine.settle(self.stream, why=why, note=note)
+        if self.container.setting("tty") and self._is_live():
             self._open_stdio()
         if self.stdio is not None:
             self.stdio.started()
-        if self.container.status == "failed":
-            self._tell_failure()
-            return
-        attach = self.request["attach"]
-        if self._is_live():
-            self.server.tell(self.first, {"event": "started", "pid": projections.pid(self.container)})
-            if attach and self.stdio is not None:
-                self.stdio.attach(self.server, self.first, attach)
 
-    def _open_stdio(self) -> None:
+    def _open_stdio(self, *, adopted: bool = False) -> None:
         log, directory = self.container.setting("log"), self.directory
         sizes = {"max_size": log["max_size"], "keep": log["keep"]}
         if self.container.setting("tty"):
@@ -122,25 +123,19 @@ class Monitor:
                 return  # taken over from a dead monitor, and the terminal died with it
             self.stdio = Stdio.over_pty(f"{directory}/log", master, **sizes)
         else:
-            stdin = self.container.setting("stdin") and not self.request["observe"]
+            stdin = self.container.setting("stdin") and not adopted
             self.stdio = Stdio.over_fifos(
                 f"{directory}/log", f"{directory}/stdout", f"{directory}/stderr", stdin=stdin, **sizes
             )
             self.host.stdin = self.stdio.stdin_reader
         self.stdio.server = self.server
 
-    def _end_forgotten_freeze(self) -> None:
-        """A job froze the container, and its monitor died before it could thaw."""
-        cgroup = self.container.holding("cgroup")
-        if cgroup is not None and cgroup.done and self.container.status != "paused":
-            self.engine.effects.undo("frozen", cgroup.facts, {})
-
     def _tell_failure(self) -> None:
-        error = self.container.error or {}
+        """The start failed, and everything is undone: the reason, and the code that the command ends with."""
         message = {
             "event": "failed",
             "message": projections.failure_line(self.container),
-            "code": projections.failure_code(error),
+            "code": projections.failure_code(self.container.error or {}),
         }
         self.engine.decide(decide.give_up, self.container.id, why="auto-remove")
         self.engine.settle(self.stream, why="auto-remove")
@@ -149,31 +144,28 @@ class Monitor:
     # --- the loop ------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
+        """Wait for the container's end, its output, its clients, or what is due; and serve it."""
         poller = select.poll()
-        pidfd = self.host.pidfd(self.container.id)
+        pidfd = self.host.pidfd(self.container.id) if self._is_live() else None
         if pidfd is not None:
             poller.register(pidfd, select.POLLIN)
-        sources = self._sources()
+        stdio = self.stdio
+        sources = stdio.fds() if stdio is not None and not self.server.held() else []
         for fd in sources:
             poller.register(fd, select.POLLIN)
-        room = self.stdio is None or self.stdio.stdin_room()
-        for fd, events in self.server.poll_fds(stdin_room=room):
+        for fd, events in self.server.poll_fds(stdin_room=stdio is None or stdio.stdin_room()):
             poller.register(fd, events)
-        writer = self.stdio.wants_write() if self.stdio is not None else None
+        writer = stdio.wants_write() if stdio is not None else None
         if writer is not None:
             poller.register(writer, select.POLLOUT | (select.POLLIN if writer in sources else 0))
         ready = poller.poll(self._timeout())
         for fd, events in ready:
             if fd != pidfd:
                 self._serve(fd, events, sources, writer)
-        if pidfd is None or any(fd == pidfd for fd, _ in ready):
-            self._note_exit(pidfd)
-        self._overdue()
-
-    def _sources(self) -> list[int]:
-        if self.stdio is None or self.server.held():
-            return []
-        return self.stdio.fds()
+        # Without a pidfd a live container's first process was gone before we could hold it.
+        if self._is_live() and (pidfd is None or any(fd == pidfd for fd, _ in ready)):
+            self._note_exit()
+        self._do_what_is_due()
 
     def _serve(self, fd: int, events: int, sources: list[int], writer: int | None) -> None:
         stdio = self.stdio
@@ -182,32 +174,36 @@ class Monitor:
         if stdio is not None and fd in sources:
             if events & select.POLLIN and stdio.pump(fd):
                 self.server.broadcast_wake()
-            return
-        if fd == writer:
-            return
-        for client, kind, payload in self.server.ready(fd, events):
-            self._hear(client, kind, payload)
+        elif fd != writer:
+            for client, kind, payload in self.server.ready(fd, events):
+                self._hear(client, kind, payload)
+
+    def _due(self) -> int:
+        """CLOCK_BOOTTIME ns of what is next to be done by itself; 0: nothing."""
+        if self.container.status == "restarting":
+            return self.container.restart_due or 1
+        return self.container.stop_deadline if self.container.status == "stopping" else 0
 
     def _timeout(self) -> int | None:
-        """Milliseconds until the stop deadline; None: nothing is due."""
-        if self.container.status != "stopping" or not self.container.stop_deadline:
-            return None
-        left = self.container.stop_deadline - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        return max(0, left // MILLISECOND + 1)
+        """The same in milliseconds from now, for poll(2)."""
+        due = self._due()
+        return max(0, (due - _uptime()) // MILLISECOND + 1) if due else None
 
-    def _overdue(self) -> None:
-        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        if not self.container.stop_deadline or now < self.container.stop_deadline:
+    def _do_what_is_due(self) -> None:
+        if not self._due() or _uptime() < self._due():
             return
         self._act_as_monitor()
-        if self.engine.decide(decide.overdue, self.container.id, now, why="stop deadline"):
+        if self.container.status == "restarting":
+            if self.engine.decide(decide.restart_now, self.container.id, _uptime(), why="restart policy"):
+                self._make_live("restart policy")
+        elif self.engine.decide(decide.overdue, self.container.id, _uptime(), why="stop deadline"):
             self.engine.settle(self.stream, why="stop deadline")
 
     # --- clients -------------------------------------------------------------------------------------
 
     def _hear(self, client: Client, kind: str, payload: Any) -> None:
         if kind == control.CLOSED:
-            self._thaw(client)
+            self.freezes.release(client)
         elif kind == control.STDIN and self.stdio is not None:
             self.stdio.feed(payload)
         elif kind == control.END and self.stdio is not None:
@@ -225,68 +221,47 @@ class Monitor:
             case "resize" if self.stdio is not None:
                 self.stdio.resize(message.get("rows", 0), message.get("cols", 0))
             case "freeze":
-                self._freeze(client)
-            case "wait":
-                pass  # every client is told of the end
+                self.freezes.freeze(client)
+            case "resize" | "wait":
+                pass  # no terminal to resize; every client is told of the end
             case _:
-                self.server.tell(client, {"event": "error", "message": "not understood"})
+                self.server.tell(client, {"event": "error", "message": "not understood, or not possible now"})
 
     def _settle_as_asked(self, *, observe: bool) -> None:
         """Carry out what somebody has decided, in his name."""
+        was_restarting = self.container.status == "restarting"
         self.engine.refresh()
         if observe:
             self._act_as_monitor()
             self.engine.observe(self.stream, why="replay")
         asked = self.container.asked or self.request
         self.engine.actor = Actor({**asked["by"], "pid": os.getpid()}, asked["op"])
-        self.engine.settle(self.stream, why=asked["why"])
+        if was_restarting and self._is_live():
+            self._make_live(asked["why"])  # somebody would not wait for the policy
+        else:
+            self.engine.settle(self.stream, why=asked["why"])
 
     def _act_as_monitor(self) -> None:
         """What follows nobody asked for: it was seen, or was due."""
-        by: dict[str, int | str] = {
-            "uid": os.getuid(),
-            "login": self.login,
-            "pid": os.getpid(),
-            "cmd": "monitor",
-        }
+        by = {**self.request["by"], "pid": os.getpid(), "cmd": "monitor"}
         self.engine.actor = Actor(by, os.urandom(8).hex())
-
-    def _freeze(self, client: Client) -> None:
-        """For as long as the client stays connected: a job reads the container's files."""
-        cgroup = self.container.holding("cgroup")
-        if self.container.status != "running" or cgroup is None:
-            self.server.tell(client, {"event": "frozen", "already": True})
-            return
-        result = self.engine.effects.do("frozen", cgroup.facts)
-        if isinstance(result, dict):
-            self.freezers.add(client.fd)
-            self.server.tell(client, {"event": "frozen"})
-        else:
-            self.server.tell(client, {"event": "error", "message": f"{result.step}: {result.message}"})
-
-    def _thaw(self, client: Client) -> None:
-        if client.fd not in self.freezers:
-            return
-        self.freezers.discard(client.fd)
-        cgroup = self.container.holding("cgroup")
-        if not self.freezers and self.container.status != "paused" and cgroup is not None:
-            self.engine.effects.undo("frozen", cgroup.facts, {})
 
     # --- the end -------------------------------------------------------------------------------------
 
-    def _note_exit(self, pidfd: int | None) -> None:
+    def _note_exit(self) -> None:
         """The first process is gone: keep its last output, note how it ended, undo what it held."""
         self._act_as_monitor()
-        status = self.host.reap(self.container.id) if pidfd is not None else None
+        status = self.host.reap(self.container.id)
         if self.stdio is not None:
             self.stdio.drain()
         cgroup = self.container.holding("cgroup")
         oom = cgroup is not None and self.host.oom_kills(cgroup.facts) > 0
-        up = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        self.engine.decide(
-            decide.note_exit, self.container.id, up=up, why="exit", **decide.ending(status, oom=oom)
-        )
+        ending = decide.ending(status, oom=oom)
+        self.engine.decide(decide.note_exit, self.container.id, up=_uptime(), why="exit", **ending)
         self.engine.settle(self.stream, why="exit")
+        if self.container.status == "restarting" and self.stdio is not None:
+            self.stdio.close()
+            self.stdio = None
 
     def _finish(self) -> None:
         """Everything is undone: say so to whoever waits, and go. The lock is free when this process is gone."""
@@ -301,3 +276,7 @@ class Monitor:
         self.server.flush(FLUSH)
         self.server.close()
         self.engine.journal.close()
+
+
+def _uptime() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)

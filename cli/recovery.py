@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cli.session import Session
 
-LIVE = ("starting", "running", "paused", "stopping")
+WATCHED = ("starting", "running", "paused", "stopping", "restarting")
 ANSWER = 60.0  # seconds a new monitor may take to say that it runs the container
 
 
@@ -35,7 +35,7 @@ def mend(session: Session, stream: str, *, why: str, leftovers: bool = False) ->
     try:
         engine.refresh()
         subject = engine.world.subject(stream)
-        if isinstance(subject, Container) and subject.status in LIVE:
+        if isinstance(subject, Container) and subject.status in WATCHED:
             companion = give_monitor(session, subject, lock, why=why, observe=True)
             await_start(companion.connection, companion.pid)
             companion.close()

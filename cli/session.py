@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
+from zlib import crc32
 
 import click
 
@@ -28,12 +29,17 @@ from machine.engine import Engine
 from machine.errors import MachineError
 from machine.events import SCHEMA, ContainerCreated
 from machine.plan import Places, plan
-from machine.subjects import Container
+from machine.subjects import Container, shape
 from machine.world import World
 
 LIVE = ("starting", "running", "paused", "stopping")
 SNAPSHOT_EVERY = 512  # events; folding one costs about 2 us, loading a snapshot of 400 containers 0.5 ms
-SNAPSHOT_CODE = "1"  # changes when folding the same events gives another world
+FOLD = "1"  # to be changed when folding the same events gives another world in the same slots
+
+
+def snapshot_code() -> str:
+    """Which snapshots this engine can use: those of the same fold into the same slots."""
+    return f"{FOLD}-{crc32(shape().encode()):08x}"
 
 
 class StillBusy(MachineError):
@@ -96,7 +102,7 @@ class Session:
         from eventstore.bulk import bulk_decoder
 
         snapshots = Snapshots(f"{self.root}/journal")
-        found = None if self.from_zero else snapshots.load(SNAPSHOT_CODE)
+        found = None if self.from_zero else snapshots.load(snapshot_code())
         cursor, world = None, World()
         if found is not None:
             import msgspec
@@ -175,7 +181,7 @@ class Session:
         """The container a command is about to change, with whatever a dead holder left on it mended first."""
         engine = self.engine()
         container = decide.find(engine.world, reference)
-        unsettled = container.status in LIVE or plan(container, engine.places) is not None
+        unsettled = container.status in (*LIVE, "restarting") or plan(container, engine.places) is not None
         if unsettled and self.mend(container.stream):
             engine.refresh()
             container = decide.find(engine.world, reference)
@@ -210,7 +216,7 @@ class Session:
             import msgspec
 
             payload = msgspec.json.encode(self._engine.world.dump())
-            Snapshots(f"{self.root}/journal").save(SNAPSHOT_CODE, self._engine.journal.cursor, payload)
+            Snapshots(f"{self.root}/journal").save(snapshot_code(), self._engine.journal.cursor, payload)
 
 
 def pass_session(function: Callable[..., Any]) -> Callable[..., Any]:

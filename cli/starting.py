@@ -85,9 +85,22 @@ def _wait_for_lock(session: Session, container_id: str) -> int | None:
             os.close(lock)
         if container.status != "starting":
             return None
+        _poke(session, container)
         time.sleep(pause)
         pause = min(pause * 2, 0.05)
     raise session.still_busy(container_id, "starting")
+
+
+def _poke(session: Session, container: Container) -> None:
+    """A monitor that waits with a restart takes the start over."""
+    connection = control.connect(session.directory(container))
+    if connection is not None:
+        try:
+            connection.send({"op": "settle"})
+        except (BrokenPipeError, ConnectionResetError):
+            return  # it is ending; the lock will be free
+        finally:
+            connection.close()
 
 
 def follow(

@@ -7,6 +7,7 @@ means that what was asked is so already. Legality is the table's (`machine.table
 from __future__ import annotations
 
 from machine import events as ev
+from machine import restarts
 from machine.errors import (
     AmbiguousPrefix,
     IllegalTransition,
@@ -138,15 +139,27 @@ def unpause(world: World, reference: str) -> Decision:
 def note_exit(
     world: World, container_id: str, *, code: int | None, signal: int = 0, reason: str = "exit", up: int = 0
 ) -> Decision:
-    """Observed: its first process is gone. With auto-removal, the removal is decided in the same breath."""
+    """Observed: its first process is gone. Its removal or its next start is decided in the same breath."""
     c = world.containers.get(container_id)
     if c is None or c.status not in TABLE["exit"]:
         return []
     exited = ev.ContainerExited(code=code, signal=signal, reason=reason, up_at=up)
     decision: Decision = [(c.stream, exited)]
-    if c.setting("auto_remove") and c.status != "removing":
+    if c.status == "removing":
+        return decision
+    if c.setting("auto_remove"):
         decision.append((c.stream, ev.ContainerRemoveRequested()))
+    elif (restart := restarts.after_exit(c, exited)) is not None:
+        decision.append((c.stream, restart))
     return decision
+
+
+def restart_now(world: World, container_id: str, now_up: int) -> Decision:
+    """The start that a restart policy has put off, once it is due (CLOCK_BOOTTIME ns)."""
+    c = world.containers.get(container_id)
+    if c is None or c.status != "restarting" or now_up < c.restart_due:
+        return []
+    return [(c.stream, ev.ContainerStartRequested())]
 
 
 def ending(status: int | None, *, oom: bool = False) -> dict[str, Any]:
@@ -298,6 +311,8 @@ def note_boot(world: World, *, boot: str, machine: str) -> Decision:
             elif c.setting("auto_remove") and c.status in TABLE["rm"]:
                 # Whoever would have started or removed it has died; its name must not stay taken.
                 decision.append((c.stream, ev.ContainerRemoveRequested()))
+            elif (again := restarts.after_boot(c)) is not None:
+                decision.append((c.stream, again))
     # Last: the exits are noted of what was held before, then the boot drops what died with the kernel.
     decision.append(("host", ev.HostBooted(boot=boot, machine=machine)))
     return decision

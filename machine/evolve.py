@@ -148,6 +148,7 @@ def _forget_volatile(subject: Subject) -> None:
     if subject.pending is not None and (subject.pending[1] in VOLATILE or subject.pending[1] in ONE_SHOT):
         subject.pending = None
     if isinstance(subject, Container):
+        subject.restart_due = 0  # by the last boot's clock
         subject.monitor = None
         subject.signals = []
         subject.changed = []

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from machine.subjects import Container
 
 
+SIGKILL = 9
 LIVE = frozenset({"starting", "running", "paused", "stopping"})
 
 
@@ -25,8 +26,12 @@ def _created(c: Container, e: Any) -> None:
 
 
 def _start(c: Container, e: Any) -> None:
-    before = HOLDS.get(c.status, ())
+    before, again = HOLDS.get(c.status, ()), c.status == "restarting"
     if move(c, "start", e):
+        if not again:
+            c.restarts = c.backoff = 0
+        c.restart_due = 0
+        c.told_to_end = False
         # The last run's exit is recorded, its undoing may not be: nothing of it may pass for this run's.
         for row in c.held:
             row.stale = row.kind not in before
@@ -46,7 +51,7 @@ def _stop(c: Container, e: Any) -> None:
     was = c.status
     if not move(c, "stop", e):
         return
-    c.stopped_by_user = True
+    c.stopped_by_user = c.told_to_end = True
     if was != "restarting":
         c.signals.append([e.n, e.signal])
         c.stop_deadline = e.up + e.timeout if e.timeout >= 0 else 0
@@ -55,7 +60,8 @@ def _stop(c: Container, e: Any) -> None:
 def _kill(c: Container, e: Any) -> None:
     if move(c, "kill", e):
         c.signals.append([e.n, e.signal])
-        c.stop_deadline = 0 if e.signal == 9 else c.stop_deadline  # noqa: PLR2004 - SIGKILL
+        c.stop_deadline = 0 if e.signal == SIGKILL else c.stop_deadline
+        c.told_to_end = c.told_to_end or e.signal in (SIGKILL, c.setting("stop_signal"))
 
 
 def _pause(c: Container, e: Any) -> None:
@@ -79,6 +85,7 @@ def _exited(c: Container, e: Any) -> None:
 def _restart(c: Container, e: Any) -> None:
     if move(c, "restart", e):
         c.restarts += 1
+        c.backoff, c.restart_due = e.delay, e.up + e.delay
 
 
 def _remove(c: Container, e: Any) -> None:

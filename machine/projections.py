@@ -105,7 +105,7 @@ def _state(c: Container) -> dict[str, Any]:
         "FinishedAt": c.finished,
         "StoppedByUser": c.stopped_by_user,
         "RestartCount": c.restarts,
-        "MonitorPid": c.monitor["pid"] if c.monitor is not None and c.status in LIVE else 0,
+        "MonitorPid": c.monitor["pid"] if c.monitor is not None and c.status in (*LIVE, "restarting") else 0,
     }
 
 

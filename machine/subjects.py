@@ -72,6 +72,7 @@ class Container(Subject):
 
     __slots__ = (
         "asked",
+        "backoff",
         "changed",
         "command",
         "created",
@@ -86,6 +87,7 @@ class Container(Subject):
         "monitor",
         "name",
         "process",
+        "restart_due",
         "restarts",
         "settings",
         "signals",
@@ -93,6 +95,7 @@ class Container(Subject):
         "started_up",
         "stop_deadline",
         "stopped_by_user",
+        "told_to_end",
     )
 
     def __init__(self, container_id: str) -> None:
@@ -112,11 +115,14 @@ class Container(Subject):
         self.signals: list[list[int]] = []  # [number of the request, signal], oldest first
         self.stop_deadline = 0  # CLOCK_BOOTTIME ns when SIGKILL follows; 0: none
         self.stopped_by_user = False
+        self.told_to_end = False  # by stop, or by kill with a signal that ends it: no policy starts it again
         self.exit: dict[str, Any] | None = None
         self.error: dict[str, Any] | None = None
         self.monitor: dict[str, Any] | None = None
         self.execs: dict[str, list[str]] = {}
-        self.restarts = 0
+        self.restarts = 0  # since a user last started it
+        self.backoff = 0  # ns that the last restart was put off
+        self.restart_due = 0  # CLOCK_BOOTTIME ns of the next start by its policy
 
     def setting(self, key: str) -> Any:
         """The value of a setting, or its default."""
@@ -174,6 +180,11 @@ class Host(Slots):
         self.boot = self.machine = ""
         self.boots = 0
         self.version = 0
+
+
+def shape() -> str:
+    """All slots of all subjects: a snapshot of other slots cannot be loaded."""
+    return repr([(cls.__name__, _slots(cls)) for cls in (Held, Container, Layer, Job, Image, Host)])
 
 
 def _slots(cls: type) -> list[str]:

@@ -37,10 +37,18 @@ class Docker:
         """Run a command to its end; text out and err."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
-            [PROGRAM, *map(str, args)], input=data, capture_output=True, env=self.env, timeout=timeout, check=False
+            [PROGRAM, *map(str, args)],
+            input=data,
+            capture_output=True,
+            env=self.env,
+            timeout=timeout,
+            check=False,
         )
         return subprocess.CompletedProcess(
-            done.args, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+            done.args,
+            done.returncode,
+            done.stdout.decode(errors="replace"),
+            done.stderr.decode(errors="replace"),
         )
 
     def ok(self, *args: str | Path, stdin: str | bytes = "", timeout: float = 60) -> str:
@@ -83,7 +91,11 @@ class Docker:
 
 def left_behind(docker: Docker) -> list[str]:
     """What the kernel still has of this root: mounts, cgroups, processes. Must be empty after `rm -f` of all."""
-    found = [f"mount {line}" for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(docker.root) in line]
+    found = [
+        f"mount {line}"
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        if str(docker.root) in line
+    ]
     if (docker.root / "journal").exists():
         pattern = f"mydocker-{docker.root_id}"
         found += [f"cgroup {path}" for path in [*CGROUPS.glob(pattern), *CGROUPS.glob(f"*/{pattern}")]]

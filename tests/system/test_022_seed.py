@@ -14,7 +14,9 @@ PROMPT = "/ # "
 
 def test_022_volume_of_a_detached_container_persists(series: Docker) -> None:
     root = series.root
-    done = series("run", "-d", "-name", "test", "-v", f"{root}/volume1:/containerVolume", "busybox", "/bin/top")
+    done = series(
+        "run", "-d", "-name", "test", "-v", f"{root}/volume1:/containerVolume", "busybox", "/bin/top"
+    )
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"[0-9a-f]{64}\n", done.stdout)
     header, row = series.ok("ps").splitlines()
@@ -83,7 +85,9 @@ def test_022_image_from_a_container(series: Docker) -> None:
 
     (root / "from5").mkdir()
     (root / "from5" / "test1.txt").write_text("hello container05\n")
-    shell = series.terminal("run", "-it", "-name", "container05", "-v", f"{root}/from5:/to1", "image1", "/bin/sh")
+    shell = series.terminal(
+        "run", "-it", "-name", "container05", "-v", f"{root}/from5:/to1", "image1", "/bin/sh"
+    )
     shell.expect_exact(PROMPT)
     shell.sendline("cat to1/test1.txt")
     shell.expect_exact("\r\nhello container05\r\n")
