@@ -20,14 +20,14 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Looking in": {
         "ps": "List containers.",
-        "logs": "Print what a container wrote.",
+        "logs": "Print what a container wrote, its stdout to stdout and its stderr to stderr.",
         "inspect": "Show all that is known of containers, as JSON.",
         "top": "List the processes of a container.",
         "stats": "Show what containers use.",
         "diff": "List what a container changed in its image.",
         "port": "List the published ports of a container.",
         "exec": "Run a command in a running container.",
-        "cp": "Copy files between a container and the host.",
+        "cp": "Copy files between a container and the host: NAME:PATH one side, a path or - (a tar) the other.",
     },
     "Images": {
         "commit": "Write a container's file system as an image, ROOT/IMAGE.tar; it is held still meanwhile.",
