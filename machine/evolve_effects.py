@@ -66,6 +66,8 @@ def _done(c: Subject, e: Any) -> None:
         return
     row.done = True
     row.facts = e.facts if e.verb == "do" else {**row.facts, **e.facts}
+    if isinstance(c, Container) and c.error is not None and c.error["kind"] == e.kind:
+        c.error = None  # what failed then has succeeded now
     if e.verb == "do" and e.kind == "directory" and c.status == "creating":
         move(c, "ready", e)
     elif e.verb == "do" and e.kind == "release" and c.status in ("starting", "stopping"):

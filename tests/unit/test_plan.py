@@ -209,6 +209,18 @@ def test_a_failed_change_is_not_tried_for_ever() -> None:
     assert history.settle(STREAM, failing(("change", "cgroup"))) == ["change cgroup"]
 
 
+def test_an_error_is_forgotten_once_the_same_succeeds() -> None:
+    history = in_status("running")
+    history.decide(decide.update, "c1", limits={"pids": 2}, restart=None)
+    history.settle(STREAM, failing(("change", "cgroup")))
+    assert c1(history).error is not None
+
+    history.decide(decide.update, "c1", limits={"pids": 3}, restart=None)
+    history.settle(STREAM)
+
+    assert c1(history).error is None
+
+
 def test_a_signal_that_failed_is_not_sent_for_ever() -> None:
     history = in_status("stopping")
 
