@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from effects.linux import LinuxHost
-
 from cli.session import Session
+from effects.linux import LinuxHost
 
 
 def find(session: Session) -> list[str]:

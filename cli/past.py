@@ -57,27 +57,38 @@ def streams_of(session: Session, reference: str, *, every: bool) -> list[str]:
 def told(root: str, streams: Collection[str]) -> Iterator[tuple[Any, bool]]:
     """(event, whether it was impossible and changed nothing) of these streams, oldest first."""
     world = World()
-    for event in events(root):
-        wanted = event.s in streams
-        if wanted or event.s == "host":  # a boot takes with it what they held
-            world.apply(event)
-        if wanted:
+    # A boot takes with it what they held.
+    for event in _merged(root, {*streams, "host"}):
+        world.apply(event)
+        if event.s in streams:
             subject = world.subject(event.s)
             yield event, subject is not None and event.n in subject.anomalies[-1:]
 
 
+def _merged(root: str, streams: Collection[str]) -> Iterator[Any]:
+    from heapq import merge
+
+    from eventstore.reader import stream_events
+
+    try:
+        found = [stream_events(f"{root}/journal", SCHEMA, stream) for stream in streams]
+        yield from merge(*found, key=lambda event: event.n)
+    except JournalMissing:
+        return
+
+
 def lines(root: str, numbers: Collection[int]) -> Iterator[bytes]:
     """The lines of these events, with their newlines, byte for byte as they are on disk."""
-    from eventstore.segments import open_segment, segment_numbers
+    from eventstore.archive import all_numbers, open_any
 
     directory = f"{root}/journal"
-    firsts = segment_numbers(directory) if numbers else []
+    firsts = all_numbers(directory) if numbers else []
     for first, following in pairwise([*firsts, max(numbers, default=0) + 1]):
         # One event a line and no gaps: a segment's n-th line is the event `first` + n - 1.
         here = {n for n in numbers if first <= n < following}
         if not here:
             continue
-        with open(open_segment(directory, first), "rb") as file:
+        with open(open_any(directory, first), "rb") as file:
             yield from (line for n, line in enumerate(file, first) if n in here)
 
 

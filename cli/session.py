@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 from zlib import crc32
@@ -17,6 +16,8 @@ from zlib import crc32
 import click
 
 from cli import bootstrap, options
+from cli.report import exit_code_of, line_of, say
+from cli.settler import Settler
 from effects import identity
 from effects.linux import LinuxHost
 from effects.locks import Locks
@@ -26,9 +27,8 @@ from eventstore.journal import Journal
 from eventstore.snapshots import Snapshots
 from machine import decide
 from machine.engine import Engine
-from machine.errors import MachineError
 from machine.events import SCHEMA, ContainerCreated
-from machine.plan import Places, plan
+from machine.plan import Places
 from machine.subjects import Container, shape
 from machine.world import World
 
@@ -40,15 +40,6 @@ FOLD = "1"  # to be changed when folding the same events gives another world in 
 def snapshot_code() -> str:
     """Which snapshots this engine can use: those of the same fold into the same slots."""
     return f"{FOLD}-{crc32(shape().encode()):08x}"
-
-
-class StillBusy(MachineError):
-    """The settler of a container did not answer in time."""
-
-    def __init__(self, name: str, what: str, pid: int | None) -> None:
-        self.name, self.what, self.pid = name, what, pid
-        who = f"process {pid}" if pid else "another process"
-        super().__init__(f"{what} {name}: {who} holds it and has not answered")
 
 
 class Session:
@@ -168,47 +159,17 @@ class Session:
         after_reboot = bool(engine.world.host.boot)
         engine.decide(decide.note_boot, boot=boot, machine=bootstrap.machine_id(), why="reboot")
         if after_reboot:
+            settler = Settler(engine, self.locks)
             for subject in list(engine.world.subjects()):
-                self.mend(subject.stream, why="reboot")
+                settler.mend(subject.stream, why="reboot")
 
-    def mend(self, stream: str, *, why: str = "recovery", leftovers: bool = False) -> bool:
-        """Finish or undo what a dead holder left undone; True if there was something, and nobody at it."""
-        from cli.recovery import mend
-
-        return mend(self, stream, why=why, leftovers=leftovers)
+    def settler(self) -> Settler:
+        """Who settles things for this command."""
+        return Settler(self.engine(), self.locks)
 
     def touch(self, reference: str) -> Container:
-        """The container a command is about to change, with whatever a dead holder left on it mended first."""
-        engine = self.engine()
-        container = decide.find(engine.world, reference)
-        unsettled = container.status in (*LIVE, "restarting") or plan(container, engine.places) is not None
-        if unsettled and self.mend(container.stream):
-            engine.refresh()
-            container = decide.find(engine.world, reference)
-        return container
-
-    def carry_out(
-        self, container_id: str, until: Callable[[Container | None], bool], seconds: float, what: str
-    ) -> None:
-        """After a decision: see that it is done, by the container's monitor or by ourselves.
-
-        Returns when `until` holds. StillBusy at the deadline.
-        """
-        from cli.recovery import ask_monitor
-
-        engine = self.engine()
-        end = time.monotonic() + seconds
-        while not until(engine.world.containers.get(container_id)):
-            mended = self.mend(f"container/{container_id}", why="user")
-            if time.monotonic() >= end or not (mended or ask_monitor(self, container_id, until, end)):
-                raise self.still_busy(container_id, what)
-            engine.refresh()
-
-    def still_busy(self, container_id: str, what: str) -> StillBusy:
-        container = self.engine().world.containers.get(container_id)
-        monitor = container.monitor if container is not None else None
-        name = container.name if container is not None else container_id[:12]
-        return StillBusy(name, what, monitor["pid"] if monitor else None)
+        """See Settler.touch."""
+        return self.settler().touch(reference)
 
     def close(self) -> None:
         """Leave a snapshot behind where many events had to be folded; a cache, so its failure costs only time."""
@@ -235,20 +196,23 @@ def pass_session(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_session
 
 
-def each(names: Iterable[str], action: Callable[[str], Any], *, say: bool = True) -> None:
+def each(names: Iterable[str], action: Callable[[str], Any], *, done: bool = True) -> None:
     """Do it for every name, one failure not keeping the others from it; ends with the last failure's code.
 
-    Says each name that is done, as docker does.
+    With `done` says each name that is, as docker does.
     """
     code = 0
     for name in names:
         try:
             action(name)
-        except (MachineError, OSError) as error:
-            sys.stderr.write(f"mydocker: {error}\n")
-            code = getattr(error, "exit_code", 125)
+        except Exception as error:
+            failed = exit_code_of(error)
+            if failed is None:
+                raise
+            say(line_of(error))
+            code = failed
         else:
-            if say:
+            if done:
                 click.echo(name)
     if code:
         sys.exit(code)

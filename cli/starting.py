@@ -7,10 +7,11 @@ import sys
 import time
 from typing import Any
 
-from cli import early, recovery, terminal
+from cli import early, terminal
 from cli.attachment import Attached, attach, await_attached
 from cli.relay import Outcome, relay
 from cli.session import Session
+from cli.settler import await_start
 from effects import control
 from machine import decide
 from machine.errors import IllegalTransition, MachineError, NoSuchContainer
@@ -57,12 +58,12 @@ def start(
             return None
     try:
         engine.refresh()
-        companion = recovery.give_monitor(
-            session, engine.world.containers[container.id], lock, why="user", attach=request
+        companion = session.settler().give_monitor(
+            engine.world.containers[container.id], lock, why="user", attach=request
         )
     finally:
         os.close(lock)
-    answer = recovery.await_start(companion.connection, companion.pid)
+    answer = await_start(companion.connection, companion.pid)
     if answer["event"] == "started":
         return companion
     if answer["event"] == "failed":
@@ -88,7 +89,7 @@ def _wait_for_lock(session: Session, container_id: str) -> int | None:
         _poke(session, container)
         time.sleep(pause)
         pause = min(pause * 2, 0.05)
-    raise session.still_busy(container_id, "starting")
+    raise session.settler().still_busy(container_id, "starting")
 
 
 def _poke(session: Session, container: Container) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cli import past
+from cli.accounts import account
 from cli.escape import json_line
 from cli.options import command, flag, value
 from cli.render import Column, listing, local_time
@@ -114,24 +115,14 @@ def job_row(job: dict[str, Any], *, whole: bool) -> dict[str, Any]:
 
 def who(by: dict[str, Any], *, whole: bool) -> str:
     """`root (login alice), pid 4711: run busybox`: as far as the event tells."""
-    words = account(by["uid"]) if "uid" in by else "somebody"
+    words = account(by["uid"], unknown="uid ") if "uid" in by else "somebody"
     login = by.get("login", -1)
     if login >= 0 and login != by.get("uid"):
-        words += f" (login {account(login)})"
+        words += f" (login {account(login, unknown='uid ')})"
     if "pid" in by:
         words += f", pid {by['pid']}"
     cmd = str(by.get("cmd", ""))
     return f"{words}: {cmd if whole else _cut(cmd, WIDE_CMD)}" if cmd else words
-
-
-def account(uid: int) -> str:
-    """The name that the uid has today."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except (KeyError, OverflowError):
-        return f"uid {uid}"
 
 
 def _cut(text: str, width: int) -> str:

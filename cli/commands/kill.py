@@ -32,4 +32,4 @@ def kill_one(session: Session, name: str, signal: int) -> None:
     def sent(now: Container | None) -> bool:
         return now is None or ended(now) or not now.signals
 
-    session.carry_out(container.id, ended if signal == SIGKILL else sent, PATIENCE, "killing")
+    session.settler().carry_out(container.id, ended if signal == SIGKILL else sent, PATIENCE, "killing")

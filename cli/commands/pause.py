@@ -32,7 +32,7 @@ def pause_one(session: Session, name: str) -> None:
         row = now.holding("frozen")
         return row is not None and row.done
 
-    session.carry_out(container.id, frozen, PATIENCE, "pausing")
+    session.settler().carry_out(container.id, frozen, PATIENCE, "pausing")
     now = session.world.containers.get(container.id)
     if now is not None and now.status == "running" and now.error is not None:
         raise EffectFailure(f"cannot pause {name}", now.error["step"], now.error["message"])

@@ -26,4 +26,4 @@ def rename(session: Session, name: str, new_name: str) -> None:
         link = now.holding("root_link") if now is not None else None
         return link is None or (link.key == new_name and link.done)
 
-    session.carry_out(container.id, renamed, PATIENCE, "renaming")
+    session.settler().carry_out(container.id, renamed, PATIENCE, "renaming")

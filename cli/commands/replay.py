@@ -25,7 +25,7 @@ def replay(session: Session, *, dry_run: bool) -> None:
     first = engine.journal.cursor.n
     click.echo(_read(session))
     for subject in list(engine.world.subjects()):
-        session.mend(subject.stream, why="replay", leftovers=True)
+        session.settler().mend(subject.stream, why="replay", leftovers=True)
     removed = orphans.remove(session)
     engine.refresh()
     done = [event for event in session.events_after(first) if not event.s.startswith("journal")]

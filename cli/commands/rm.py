@@ -31,7 +31,7 @@ def remove_one(session: Session, name: str, *, force: bool) -> None:
             return
         raise
     session.engine().decide(decide.remove, container.id, force=force)
-    session.carry_out(container.id, gone, PATIENCE, "removing")
+    session.settler().carry_out(container.id, gone, PATIENCE, "removing")
 
 
 def gone(container: Container | None) -> bool:

@@ -41,4 +41,4 @@ def remove_image(session: Session, name: str, *, force: bool) -> None:
     if known:
         for event in engine.decide(decide.remove_image, name, force=force):
             if event.s.startswith("layer/"):
-                session.mend(event.s, why="user")
+                session.settler().mend(event.s, why="user")

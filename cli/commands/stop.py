@@ -40,7 +40,7 @@ def stop_one(session: Session, name: str, *, seconds: int | None = None, signal:
         return
     allowed = container.setting("stop_timeout") if timeout is None else timeout
     patience = 1e9 if allowed < 0 else allowed / SECOND + GRACE
-    session.carry_out(container.id, ended, patience, "stopping")
+    session.settler().carry_out(container.id, ended, patience, "stopping")
 
 
 def ended(container: Container | None) -> bool:

@@ -6,6 +6,7 @@ import time
 
 import click
 
+from cli.accounts import account
 from cli.escape import safe
 from cli.looking import cgroup_of, directory_of, running
 from cli.options import command
@@ -52,16 +53,6 @@ def row(process: Process, now: int) -> list[str]:
         clock(process.cpu),
         process.command,
     ]
-
-
-def account(uid: int) -> str:
-    """By the host's accounts, as ps has it; the number where there is none."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def start_time(moment: int, now: int) -> str:

@@ -27,4 +27,4 @@ def unpause_one(session: Session, name: str) -> None:
     def thawed(now: Container | None) -> bool:
         return now is None or now.holding("frozen") is None
 
-    session.carry_out(container.id, thawed, PATIENCE, "unpausing")
+    session.settler().carry_out(container.id, thawed, PATIENCE, "unpausing")

@@ -39,7 +39,7 @@ def update_one(session: Session, name: str, settings: dict[str, Any]) -> None:
     def applied(now: Container | None) -> bool:
         return now is None or not (now.changed or (now.pending and now.pending[0] == "change"))
 
-    session.carry_out(container.id, applied, PATIENCE, "updating")
+    session.settler().carry_out(container.id, applied, PATIENCE, "updating")
     now = engine.world.containers.get(container.id)
     if now is not None and now.error is not None and now.error["kind"] == "cgroup":
         engine.decide(decide.update, container.id, limits=before, restart=None)

@@ -18,7 +18,7 @@ FOR_EVER = 1e9
 @pass_session
 def wait(session: Session, names: tuple[str, ...]) -> None:
     """Wait until containers have ended, and print the exit code of each."""
-    each(names, lambda name: click.echo(wait_one(session, name)), say=False)
+    each(names, lambda name: click.echo(wait_one(session, name)), done=False)
 
 
 def wait_one(session: Session, name: str) -> int:
@@ -31,5 +31,5 @@ def wait_one(session: Session, name: str) -> int:
         last = now or last
         return ended(now)
 
-    session.carry_out(container.id, over, FOR_EVER, "waiting for")
+    session.settler().carry_out(container.id, over, FOR_EVER, "waiting for")
     return exit_code(last)

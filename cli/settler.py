@@ -1,0 +1,186 @@
+"""Settling what is not settled: by ourselves where nobody holds it, else by its monitor."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cli import early, handover
+from effects import control
+from effects.locks import Locks
+from machine import decide
+from machine.engine import Engine
+from machine.errors import MachineError
+from machine.plan import plan
+from machine.subjects import Container, Job
+
+WATCHED = ("starting", "running", "paused", "stopping", "restarting")  # what needs a monitor
+ANSWER = 60.0  # seconds a new monitor may take to say that it runs the container
+
+
+class StillBusy(MachineError):
+    """The settler of a container did not answer in time."""
+
+    def __init__(self, name: str, what: str, pid: int | None) -> None:
+        self.name, self.what, self.pid = name, what, pid
+        who = f"process {pid}" if pid else "another process"
+        super().__init__(f"{what} {name}: {who} holds it and has not answered")
+
+
+class Settler:
+    """The writing half of a command's session: the engine, and who may settle what."""
+
+    def __init__(self, engine: Engine, locks: Locks) -> None:
+        self.engine = engine
+        self.locks = locks
+
+    def mend(self, stream: str, *, why: str = "recovery", leftovers: bool = False) -> bool:
+        """Finish or undo what a dead holder left undone; False where a living settler holds the subject.
+
+        A container that needs a monitor gets a new one, which settles it; all else is settled here.
+        `leftovers`: try them once more, and have a living monitor compare the kernel with the journal.
+        """
+        subject_id = stream.partition("/")[2]
+        lock = self.locks.take(subject_id)
+        if lock is None:
+            return leftovers and self._have_observed(subject_id)
+        try:
+            self.engine.refresh()
+            subject = self.engine.world.subject(stream)
+            if isinstance(subject, Container) and subject.status in WATCHED:
+                companion = self.give_monitor(subject, lock, why=why, observe=True)
+                await_start(companion.connection, companion.pid)
+                companion.close()
+            else:
+                self._settle(stream, why=why, leftovers=leftovers)
+            return True
+        finally:
+            os.close(lock)
+
+    def _settle(self, stream: str, *, why: str, leftovers: bool) -> None:
+        engine, subject = self.engine, self.engine.world.subject(stream)
+        if isinstance(subject, Container) and subject.status == "creating":
+            engine.decide(decide.abandon, subject.id, why=why)
+        if isinstance(subject, Job):
+            engine.decide(decide.abandon_job, subject.id, "its command died", why=why)
+        engine.observe(stream, why=why)
+        engine.settle(stream, why=why)
+        if leftovers:
+            engine.retry_leftovers(stream, why=why)
+
+    def touch(self, reference: str) -> Container:
+        """The container a command is about to change, with whatever a dead holder left on it mended first.
+
+        Raises NoSuchContainer, AmbiguousPrefix.
+        """
+        container = decide.find(self.engine.world, reference)
+        unsettled = container.status in WATCHED or plan(container, self.engine.places) is not None
+        if unsettled and self.mend(container.stream):
+            return decide.find(self.engine.refresh(), reference)
+        return container
+
+    def carry_out(
+        self, container_id: str, until: Callable[[Container | None], bool], seconds: float, what: str
+    ) -> None:
+        """After a decision: see that it is done, by the container's monitor or by ourselves.
+
+        Returns when `until` holds. StillBusy at the deadline.
+        """
+        end = time.monotonic() + seconds
+
+        def done() -> bool:
+            return until(self.engine.world.containers.get(container_id))
+
+        while not done():
+            mended = self.mend(f"container/{container_id}", why="user")
+            if time.monotonic() >= end or not (mended or self._ask_monitor(container_id, done, end)):
+                raise self.still_busy(container_id, what)
+            self.engine.refresh()
+
+    def still_busy(self, container_id: str, what: str) -> StillBusy:
+        """The error that names who holds the container."""
+        container = self.engine.world.containers.get(container_id)
+        monitor = container.monitor if container is not None else None
+        name = container.name if container is not None else container_id[:12]
+        return StillBusy(name, what, monitor["pid"] if monitor else None)
+
+    def give_monitor(
+        self, container: Container, lock: int, *, why: str, observe: bool = False, attach: Any = None
+    ) -> early.Companion:
+        """Hand a container with its lock to a monitor. `attach`: the message that makes us its first client."""
+        engine, places = self.engine, self.engine.places
+        companion = early.take("cli.monitor")
+        request = {
+            "root": places.root,
+            "run": places.run,
+            "container": container.dump(),
+            "host": engine.world.host.dump(),
+            "journal": engine.world.journal,
+            "cursor": engine.journal.cursor.dump(),
+            "by": engine.actor.by,
+            "op": engine.actor.op,
+            "why": why,
+            "observe": observe,
+            "attach": attach,
+        }
+        handover.give(companion.connection.sock, request, [lock])
+        return companion
+
+    def _ask_monitor(self, container_id: str, done: Callable[[], bool], end: float) -> bool:
+        """Tell the settler to look at the journal; True when something may have changed, False at `end`."""
+        connection = control.connect(self.engine.places.container(container_id))
+        if connection is None:
+            # Held, but nobody listens yet: a command that creates it, or a monitor that starts or ends.
+            time.sleep(0.005)
+            return time.monotonic() < end
+        try:
+            connection.send({"op": "settle"})
+            return self._await_change(connection, done, end)
+        except (BrokenPipeError, ConnectionResetError):
+            return True  # it ended while we spoke: look again
+        finally:
+            connection.close()
+
+    def _await_change(self, connection: control.Connection, done: Callable[[], bool], end: float) -> bool:
+        while (left := end - time.monotonic()) > 0:
+            ready, _, _ = select.select([connection], [], [], left)
+            if ready and (packet := connection.receive()) is not None and packet[0] == control.CLOSED:
+                return True
+            self.engine.refresh()
+            if done():
+                return True
+        return False
+
+    def _have_observed(self, container_id: str) -> bool:
+        """Have a living monitor compare the kernel with the journal, and mend; False where none answers."""
+        connection = control.connect(self.engine.places.container(container_id))
+        if connection is None:
+            return False
+        try:
+            connection.send({"op": "settle", "observe": True})
+            return bool(await_start(connection, 0)["event"] == "settled")
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        finally:
+            connection.close()
+
+
+def await_start(connection: control.Connection, pid: int) -> dict[str, Any]:
+    """The monitor's first word: {"event": "started" | "failed" | "exit", ...}; "lost" where it died."""
+    while True:
+        ready, _, _ = select.select([connection], [], [], ANSWER)
+        if not ready:
+            return {"event": "lost", "message": f"monitor {pid} has not answered in {ANSWER:.0f} s"}
+        packet = connection.receive()
+        if packet is None:
+            continue
+        kind, payload, fds = packet
+        for fd in fds:
+            os.close(fd)
+        if kind == control.CLOSED:
+            return {"event": "lost", "message": f"monitor {pid} died"}
+        if kind == control.JSON:
+            return dict(payload)
