@@ -14,6 +14,7 @@ from eventstore.journal import Journal
 from machine import decide
 from machine.events import SCHEMA
 from tests.histories import MACHINE, History, container_id, created
+from tests.inmates import Inmate
 
 ALICE: dict[str, int | str] = {"uid": 0, "login": 1234567, "pid": 4711, "cmd": "run --name=c1 busybox sh"}
 
@@ -53,3 +54,12 @@ class Written(History):
         code = main(["--root", self.root, "--run-dir", self.run, *args])
         out, err = capfd.readouterr()
         return code, out.splitlines(), err
+
+    def lives(self, name: str, digit: str, held: Inmate, **settings: Any) -> str:
+        """A running container whose first process and cgroup are the inmate's; its id."""
+        container_id = self.born(name, digit, **settings)
+        facts = {"cgroup": held.cgroup, "init": {**held.identity, "mounts": []}}
+        self.decide(decide.start, name)
+        self.settle(f"container/{container_id}", lambda step: facts.get(step.kind, {}))
+        assert self.world.containers[container_id].status == "running"
+        return container_id

@@ -19,11 +19,6 @@ from tests.written import Written
 SMALL_SEGMENT = 16 << 10
 
 
-@pytest.fixture
-def past(tmp_path: Path) -> Written:
-    return Written(tmp_path)
-
-
 def numbers(lines: list[str]) -> list[int]:
     """The first column of a table's rows."""
     return [int(line.split()[0]) for line in lines[1:]]
