@@ -6,9 +6,8 @@ No secret is ever in one: environment values and the full argv lie in the contai
 
 from __future__ import annotations
 
-from eventstore.schema import Schema
-
 from eventstore.event import Event
+from eventstore.schema import Schema
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
