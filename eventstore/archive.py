@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from itertools import pairwise
 
 from eventstore.codec import fast_sha256
@@ -51,7 +52,7 @@ def open_archived(directory: str, first: int) -> int:
     try:
         with gzip.open(path, "rb") as packed:
             data = packed.read()
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise Corrupt(
             os.path.join(FOLDER, os.path.basename(path)), 1, f"cannot be unpacked: {error}"
         ) from None

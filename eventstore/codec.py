@@ -88,14 +88,22 @@ def check(value: Any) -> None:
 
 
 def to_json(value: dict[str, Any]) -> bytes:
-    """Compact UTF-8, the same bytes as msgspec.json.encode gives."""
-    return "".join(_chunks(value, 0)).encode()
+    r"""Compact UTF-8, the same bytes as msgspec.json.encode gives.
+
+    A lone surrogate, which surrogateescape makes of a path that is not UTF-8 and which msgspec refuses,
+    becomes its JSON escape \udcxx: `parse` gives back the same string.
+    """
+    text = "".join(_chunks(value, 0))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace")
 
 
 def encode(event: Event) -> bytes:
     """The line of a stamped event, up to where its frame ("d", "m", "h") begins: an object without its closing brace.
 
-    TypeError for values that are not JSON, UnicodeEncodeError for a lone surrogate.
+    TypeError for values that are not JSON, or that not every reader would read as they were.
     """
     have = event.__dict__
     line = {"t": event.tag}

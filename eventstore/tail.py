@@ -72,7 +72,7 @@ class Tail:
         self.ahead = False  # the projection has more, or only a part, of what is behind the cursor
         self.header: SegmentHeader
         self._bulk = decode
-        self._file, self._size, self._unlinked = -1, 0, False
+        self._file, self._size = -1, 0
         self._complete = False  # there was once no segment behind the one at hand
         self._digest: Digest | None = None  # over the segment so far, where it is read from its start in bulk
         self._before = ""  # the link before the segment's first line
@@ -94,7 +94,7 @@ class Tail:
     def _exists(self, segment: int) -> bool:
         if os.access(f"{self.directory}/{name_of(segment)}", os.F_OK):
             return True
-        if not self._unlinked:
+        if os.fstat(self._file).st_nlink:
             return False  # only what is behind an archived segment can be archived
         from eventstore.archive import archived_numbers
 
@@ -173,7 +173,6 @@ class Tail:
             self._open(self.cursor.segment)  # written anew after a failed sync, with the same bytes
             found = os.fstat(self._file)
         self._size = size = found.st_size
-        self._unlinked = not found.st_nlink
         offset = self.cursor.offset
         if size < offset:
             raise StaleCursor(name_of(self.cursor.segment), offset, f"the segment ends at {size}")

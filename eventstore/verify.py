@@ -69,6 +69,13 @@ _envelopes = msgspec.json.Decoder(Envelope).decode_lines
 _envelope = msgspec.json.Decoder(Envelope).decode
 
 
+def _envelope_of(line: bytes) -> Envelope:
+    try:
+        return _envelope(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.convert(parse(line), Envelope)  # msgspec takes no lone surrogates, which we do
+
+
 def verify(directory: str, progress: Callable[[int, int], None] = lambda _done, _all: None) -> Report:
     """Check everything, archived segments included. JournalMissing, NotReadable; damage is in the report."""
     numbers = all_numbers(directory)
@@ -198,8 +205,8 @@ class _Check:
         if not fits and self.h:
             self._here("the chain breaks here")
         try:
-            self._event(_envelope(line), line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._event(_envelope_of(line), line)
+        except (msgspec.ValidationError, Malformed) as error:
             self._here(f"not an event: {error}")
             self.n += 1
 
