@@ -109,6 +109,8 @@ def extract(
             digest.update(piece)
             if progress is not None:
                 progress(source.consumed)
+        if not size:
+            raise broken("not a tar archive: it is empty")
         feed = _closed(feed)
         told = child.wait() if told is None else told
     finally:

@@ -34,7 +34,7 @@ def copy_out(
     A symbolic link is copied as such, unless `follow` or a slash behind it says otherwise; of `dir/.` (and
     of the root) the content stands at the top. Mounts below it are copied, the kernel's own (/proc) are not.
     """
-    absolute = "/" + path
+    absolute = _absolute(path)
     source = _source(absolute, _inside(root_fd), follow=follow)
     try:
         top = _top(absolute, os.path.normpath(absolute))
@@ -70,8 +70,8 @@ def copy_in(
     of an existing file, or gets the name of what does not exist yet. With `into`: any archive, into a directory that
     exists. Files are root's, with `keep_owner` the archive's uid and gid.
     """
-    opener = _inside(root_fd)
-    directory, top, top_kind = _existing("/" + path, opener) if into else _place("/" + path, opener)
+    opener, inside = _inside(root_fd), _absolute(path)
+    directory, top, top_kind = _existing(inside, opener) if into else _place(inside, opener)
     owner = None if keep_owner else (0, 0)
     rules = Rules(merge=True, owner=owner, single=not into, top=top, top_kind=top_kind)
     try:
@@ -100,6 +100,10 @@ def extract_to_host(
         return archive.extract(in_fd, directory, rules, progress=progress)
     finally:
         os.close(directory)
+
+
+def _absolute(path: str) -> str:
+    return "/" + path.lstrip("/")
 
 
 def _inside(root_fd: int) -> Opener:
