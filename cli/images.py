@@ -7,16 +7,19 @@ import sys
 
 from cli.jobs import Work
 from cli.progress import Progress
+from cli.report import line_of
 from cli.session import Session
 from effects import layers
 from machine import decide, parse
-from machine.errors import NoSuchImage
+from machine.errors import BrokenImage, NoSuchImage
 from machine.events import ImagePublished, LayerPublished
 from machine.subjects import Image
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from effects import archive
 
 DEFAULT_IMAGE = "busybox"
 
@@ -51,12 +54,10 @@ def import_stream(
 ) -> Image:
     """Extract a tar stream into a layer and publish it under `name`. Whole or not at all."""
     parse.name(name, "image name")
-    from effects import archive
-
     with Work(session, "import", str(source.get("path", "-")), name) as work:
         os.mkdir(f"{work.staging}/fs", 0o755)
         with Progress(f"importing {name}", total) as progress:
-            unpacked = archive.unpack(fd, f"{work.staging}/fs", progress=progress.update)
+            unpacked = _unpacked(fd, name, f"{work.staging}/fs", progress)
         lock = session.locks.wait(unpacked.digest, 60)
         try:
             path = layers.publish(work.staging, f"{session.root}/layers", unpacked.digest, unpacked.config)
@@ -68,6 +69,15 @@ def import_stream(
         finally:
             os.close(lock)
     return session.world.images[name]
+
+
+def _unpacked(fd: int, name: str, target: str, progress: Progress) -> archive.Unpacked:
+    from effects import archive
+
+    try:
+        return archive.unpack(fd, target, progress=progress.update)
+    except archive.ArchiveError as error:
+        raise BrokenImage(name, line_of(error)) from error
 
 
 def _from_tar(session: Session, path: str, name: str) -> Image:

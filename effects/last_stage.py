@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Steps whose failure is the command's own: 127 where it was not found, 126 where it cannot be invoked.
-_NOT_INVOKED = {"exec", "user", "cwd"}
+NOT_INVOKED = ("exec", "user", "cwd")
 
 
 def exit_code(step: str, code: int) -> int:
     """What a command ends with whose container failed at `step` with errno `code`: 125, 126 or 127."""
     if step == "exec" and code in {errno.ENOENT, errno.ENOTDIR}:
         return 127
-    return 126 if step in _NOT_INVOKED else 125
+    return 126 if step in NOT_INVOKED else 125
 
 
 def run(config: StageConfig, report: Report) -> NoReturn:

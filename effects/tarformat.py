@@ -36,6 +36,8 @@ NO_DATA = frozenset({HARDLINK, SYMLINK, CHARACTER, BLOCKDEV, DIRECTORY, FIFO})
 class ArchiveError(OSError):
     """A tar stream that cannot be unpacked as it claims: (EINVAL, what is wrong, name in the archive)."""
 
+    exit_code = 125  # what a command ends with that gets one
+
 
 def broken(message: str, name: bytes | str | None = None) -> ArchiveError:
     if isinstance(name, bytes):

@@ -8,6 +8,7 @@ MachineError                 exit 125
 ├── NameInUse                another container has the name
 ├── NoSuchImage              neither an image nor ROOT/NAME.tar
 ├── ImageInUse               containers still stand on it
+├── BrokenImage              its tar cannot be unpacked
 └── EffectFailure            a step failed; errno, step and path are told; exit 125, 126 or 127
 """
 
@@ -63,6 +64,12 @@ class ImageInUse(MachineError):
     def __init__(self, image: str, names: list[str]) -> None:
         self.image, self.names = image, names
         super().__init__(f"image {image} is in use by {', '.join(names)} [remove them first]")
+
+
+class BrokenImage(MachineError):
+    def __init__(self, image: str, why: str) -> None:
+        self.image, self.why = image, why
+        super().__init__(f"cannot import {image}: {why}")
 
 
 class EffectFailure(MachineError):

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from machine.subjects import Container
 
 UNKNOWN_EXIT = 255  # shown for an exit that nobody could learn; never 0
+NOT_FOUND = (2, 20)  # ENOENT, ENOTDIR
+NOT_INVOKED = ("exec", "user", "cwd")  # steps of the container's own program; a test holds them to effects.last_stage
 LIVE = ("starting", "running", "paused", "stopping")
 
 
@@ -24,10 +26,9 @@ def exit_code(c: Container) -> int:
 
 def failure_code(error: dict[str, Any]) -> int:
     """125 where the engine failed, 127 and 126 where the program was not found or cannot be run (docker's codes)."""
-    if error["kind"] != "release":
-        return 125
-    not_found = (2, 20)  # ENOENT, ENOTDIR
-    return 127 if error["errno"] in not_found else 126
+    if error["step"] == "exec" and error["errno"] in NOT_FOUND:
+        return 127
+    return 126 if error["step"] in NOT_INVOKED else 125
 
 
 def failure_line(c: Container) -> str:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.root
 
 
 def cgroup_dirs(docker: Docker, container_id: str) -> list[Path]:
-    return [path for path in Path("/sys/fs/cgroup").glob(f"*/mydocker-{docker.root_id}/{container_id}")]
+    return list(Path("/sys/fs/cgroup").glob(f"*/mydocker-{docker.root_id}/{container_id}"))
 
 
 def test_p0_01_a_failed_mount_ends_the_start_and_nothing_runs_on_the_host(series: Docker) -> None:
@@ -92,7 +92,11 @@ def test_p0_04_mounts_never_reach_a_host_with_shared_propagation(series: Docker)
         [ "$before" = "$(cat /proc/self/mountinfo | sort)" ] && echo same
     """
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script, "sh", PROGRAM], env=series.env, capture_output=True, text=True, check=False
+        ["unshare", "-m", "sh", "-c", script, "sh", PROGRAM],
+        env=series.env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert done.stdout.strip() == "same", done.stderr
@@ -119,9 +123,7 @@ def test_p0_06_a_container_that_ends_by_itself_is_seen_and_can_be_removed(series
 
 
 def test_p0_07_each_container_has_its_own_limits_and_takes_them_along(series: Docker) -> None:
-    ids = [
-        series.ok("run", "-d", "-m", size, "busybox", "top").strip() for size in ("20m", "50m")
-    ]
+    ids = [series.ok("run", "-d", "-m", size, "busybox", "top").strip() for size in ("20m", "50m")]
     limits = [int(series.ok("exec", i, "cat", "/proc/1/limits") != "") for i in ids]
     values = [_memory_limit(series, i) for i in ids]
     series.ok("rm", "-f", *ids)
@@ -183,7 +185,9 @@ def test_p0_10_of_many_at_once_one_gets_the_name_and_the_journal_stays_whole(ser
         codes = list(
             pool.map(lambda _: series("run", "-d", "--name", "t006k", "busybox", "top").returncode, range(8))
         )
-        others = list(pool.map(lambda i: series("run", "-d", "--name", f"t006l{i}", "busybox", "top"), range(8)))
+        others = list(
+            pool.map(lambda i: series("run", "-d", "--name", f"t006l{i}", "busybox", "top"), range(8))
+        )
 
     assert sorted(codes) == [0] + [125] * 7
     assert [done.returncode for done in others] == [0] * 8
@@ -214,7 +218,11 @@ def test_every_event_of_a_life_says_who_and_why(series: Docker) -> None:
     series.ok("rm", "t006n")
     events = series.events()
 
-    assert all({"uid", "login", "pid", "cmd"} <= event["by"].keys() and event["why"] for event in events if event["s"] != "journal")
+    assert all(
+        {"uid", "login", "pid", "cmd"} <= event["by"].keys() and event["why"]
+        for event in events
+        if event["s"] != "journal"
+    )
     assert "canary-7f3a" not in json.dumps(events)
     stop = next(event for event in events if event["t"] == "container.stop_requested")
     sent = next(event for event in events if event["t"] == "effect.do" and event["kind"] == "signal")

@@ -28,10 +28,15 @@ def test_030_stdin_is_forwarded_with_i_and_its_end_too(series: Docker) -> None:
 def test_030_without_i_stdin_is_left_alone(series: Docker) -> None:
     """Else a `while read` loop around the command would be eaten."""
     script = 'while read x; do "$1" run --rm busybox cat; echo got $x; done'
-    from tests.system.conftest import PROGRAM  # noqa: PLC0415 - only here
+    from tests.system.conftest import PROGRAM
 
     done = subprocess.run(
-        ["sh", "-c", script, "sh", PROGRAM], input="a\nb\n", env=series.env, capture_output=True, text=True, check=False
+        ["sh", "-c", script, "sh", PROGRAM],
+        input="a\nb\n",
+        env=series.env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert done.stdout == "got a\ngot b\n"
@@ -44,10 +49,12 @@ def test_030_much_output_arrives_whole(series: Docker) -> None:
 
 
 def test_030_a_reader_that_goes_ends_the_command_quietly(series: Docker) -> None:
-    from tests.system.conftest import PROGRAM  # noqa: PLC0415 - only here
+    from tests.system.conftest import PROGRAM
 
     script = '"$1" run --name t030a busybox sh -c "while :; do echo y; done" | head -1'
-    done = subprocess.run(["sh", "-c", script, "sh", PROGRAM], env=series.env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", PROGRAM], env=series.env, capture_output=True, text=True, check=False
+    )
 
     assert (done.stdout, done.stderr) == ("y\n", "")
     assert series.inspect("t030a")["State"]["Status"] == "running"
@@ -68,7 +75,9 @@ def test_030_signals_are_forwarded_and_the_code_tells_them(series: Docker) -> No
 
 
 def test_030_the_death_of_the_command_leaves_the_container_alone(series: Docker) -> None:
-    command = series.popen("run", "--name", "t030c", "busybox", "sh", "-c", "echo ready; exec top", stdout=subprocess.PIPE)
+    command = series.popen(
+        "run", "--name", "t030c", "busybox", "sh", "-c", "echo ready; exec top", stdout=subprocess.PIPE
+    )
     assert command.stdout is not None
     assert command.stdout.readline() == b"ready\n"
     command.kill()
@@ -79,7 +88,7 @@ def test_030_the_death_of_the_command_leaves_the_container_alone(series: Docker)
 
 
 def test_030_a_container_outlives_the_shell_that_started_it(series: Docker) -> None:
-    from tests.system.conftest import PROGRAM  # noqa: PLC0415 - only here
+    from tests.system.conftest import PROGRAM
 
     shell = subprocess.Popen(
         ["sh", "-c", '"$1" run -d --name t030d busybox top; kill -9 $$', "sh", PROGRAM],

@@ -30,13 +30,13 @@ CASES = [
     (("run", "-m", "lots", "busybox", "true"), 2, "lots"),
     (("run", "--cpus", "0", "busybox", "true"), 2, "0"),
     (("run", "--pids-limit", "x", "busybox", "true"), 2, "x"),
-    (("run", "-e", "=x", "busybox", "true"), 2, "=x"),
+    (("run", "-e", "=x", "busybox", "true"), 2, "--env"),
     (("run", "--nosuch", "busybox", "true"), 2, "nosuch"),
     (("run",), 2, "missing"),
     (("run", "busybox", "/nosuch"), 127, "/nosuch"),
     (("run", "busybox", "nosuch"), 127, "nosuch"),
     (("run", "busybox", "/etc"), 126, "/etc"),
-    (("run", "-u", "nobodyatall", "busybox", "true"), 125, "nobodyatall"),
+    (("run", "-u", "nobodyatall", "busybox", "true"), 126, "nobodyatall"),
     (("nosuch",), 2, "nosuch"),
     (("rmi", "nosuch"), 125, "no such image"),
     (("update", "x"), 2, "no new limit"),
@@ -47,7 +47,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("args", "code", "word"), CASES, ids=[" ".join(case[0]) for case in CASES])
-def test_040_bad_input_is_one_line_and_a_code(series: Docker, args: tuple[str, ...], code: int, word: str) -> None:
+def test_040_bad_input_is_one_line_and_a_code(
+    series: Docker, args: tuple[str, ...], code: int, word: str
+) -> None:
     line = series.fails(*args, code=code)
 
     assert word in line
@@ -79,7 +81,10 @@ def test_040_a_broken_image_is_refused_and_leaves_nothing(series: Docker) -> Non
 
     assert "broken" in line
     assert list((series.root / "staging").iterdir()) == []
-    assert "broken" not in [row.split()[0] for row in series.ok("images").splitlines() if row.split()[1:2] != [""]][1:0]
+    assert (
+        "broken"
+        not in [row.split()[0] for row in series.ok("images").splitlines() if row.split()[1:2] != [""]][1:0]
+    )
 
 
 def test_040_a_root_that_is_a_file(tmp_path: Path) -> None:
@@ -93,7 +98,10 @@ def test_040_a_root_that_is_a_file(tmp_path: Path) -> None:
 def test_040_a_read_only_root(tmp_path: Path) -> None:
     script = 'mount -t tmpfs -o ro none "$1" && exec "$2" -r "$1" --run-dir "$1/run" run busybox true'
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script, "sh", str(tmp_path), PROGRAM], capture_output=True, text=True, check=False
+        ["unshare", "-m", "sh", "-c", script, "sh", str(tmp_path), PROGRAM],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert done.returncode == 125
