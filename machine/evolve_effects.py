@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from machine.resources import ONE_SHOT
+from machine.resources import ONE_SHOT, RANK
 from machine.subjects import Container, Held, Subject
 from machine.table import TABLE
 
@@ -105,6 +105,9 @@ def _runs(c: Container) -> bool:
 def _lost(c: Subject, e: Any) -> None:
     c.pending = None if c.pending is not None and c.pending[1:] == [e.kind, e.key] else c.pending
     _drop(c, e.kind, e.key)
+    if e.kind == "init":  # what was made for this process is of no use to the next
+        for row in c.held:
+            row.stale = row.stale or RANK.get(row.kind, 0) > RANK["init"]
 
 
 def take_over(c: Subject, kind: str, key: str) -> None:

@@ -170,6 +170,24 @@ def test_what_the_kernel_lost_is_made_again(kind: str) -> None:
     assert history.settle(STREAM) == [f"do {kind}"]
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_process_lost_before_its_gate_was_opened_is_made_anew_with_all_that_stood_on_it(
+    linked: bool,
+) -> None:
+    """The link's specification names the dead process: carried out again it could only fail."""
+    history = in_status("starting")
+    while (step := next_step(history)).kind != "root_link":
+        history.step(STREAM)
+    history.begin(STREAM, step)
+    if linked:
+        history.note(STREAM, outcome(step, {}))
+
+    history.note(STREAM, ev.EffectLost(kind="init", key=C1))
+
+    assert history.settle(STREAM) == ["undo root_link", "do init", "do root_link", "do release"]
+    assert c1(history).status == "running"
+
+
 # --- layers and jobs ---------------------------------------------------------------------------------
 
 JOB = ev.JobStarted(id="1" * 32, kind="import", subject="x", target="x", staging="/root/staging/1")
