@@ -1,7 +1,10 @@
-"""For the commands that look into a container which runs: its first process and its cgroup, or why it has none."""
+"""For the commands that look into a container and leave it as it is: its first process, its cgroup, its files."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cli.session import LIVE, Session
@@ -18,6 +21,45 @@ def is_live(container: Container) -> bool:
     if container.status not in LIVE or process is None:
         return False
     return identity.alive({"pid": process["pid"], "start": process["start"], "boot": process["boot"]})
+
+
+def open_process(container: Container) -> int | None:
+    """A pidfd of its first process, the caller's to close; None if it does not run."""
+    process = container.process_identity
+    if container.status not in LIVE or process is None:
+        return None
+    return identity.open_identity({"pid": process["pid"], "start": process["start"], "boot": process["boot"]})
+
+
+@contextmanager
+def files_of(session: Session, container: Container) -> Iterator[int]:
+    """A directory (O_PATH) of its own files, read-only, without what is mounted in it. It may go on changing them."""
+    from cli.filesystem import lower
+    from effects import fsview
+
+    process = open_process(container)
+    if process is None:
+        view = fsview.overlay_view([f"{session.directory(container)}/upper", *lower(session, container)])
+    else:
+        try:
+            view = fsview.running_view(process)
+        finally:
+            os.close(process)
+    try:
+        yield view
+    finally:
+        os.close(view)
+
+
+def existing(session: Session, name: str, verb: str) -> Container:
+    """The container, whose directory is there. Raises IllegalTransition, NoSuchContainer, AmbiguousPrefix."""
+    container = session.find(name)
+    row = container.holding("directory")
+    if row is None or not row.done or container.status == "removing":
+        raise IllegalTransition(
+            verb, name=container.name, status=container.status, allowed=decide.allowed(container.status)
+        )
+    return container
 
 
 def running(session: Session, name: str, verb: str) -> Container:
