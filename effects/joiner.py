@@ -45,7 +45,7 @@ _JOINED = (
     | syscalls.CLONE_NEWIPC
     | syscalls.CLONE_NEWNET
 )
-_SIGHUP, _SIGKILL = 1, 9
+_SIGKILL = 9
 
 
 def main() -> int:
@@ -60,7 +60,7 @@ def main() -> int:
         session = Session(request, stdio)
         born = session.start(control)
         if born is not None:
-            _stay(control, born, hang_up=request["config"]["tty"])
+            _stay(control, born)
     except Exception as error:  # noqa: BLE001 - a traceback would be read from the container's files
         _answer(control, {"failed": _failure(refused("join", error))})
     return 0
@@ -107,7 +107,7 @@ class Session:
         started = {"pid": born.pid, "start": born.start, "boot": identity.boot_id()}
         _answer(control, {"started": started}, born.terminal)
         if born.terminal >= 0:
-            # The command's is the only one: its end is the terminal's.
+            # The command's is the only one: when it dies, the kernel hangs the terminal up.
             os.close(born.terminal)
             born.terminal = -1
         return born
@@ -141,7 +141,7 @@ def _comes(born: Newborn, control: _socket.socket) -> bool:
     return born.fileno() in [descriptor for descriptor, _events in poll.poll()]
 
 
-def _stay(control: _socket.socket, born: Newborn, *, hang_up: bool) -> None:
+def _stay(control: _socket.socket, born: Newborn) -> None:
     """Until the session's end, to reap it and to tell how it ended."""
     poll = select.poll()
     poll.register(born.pidfd, select.POLLIN)
@@ -150,8 +150,6 @@ def _stay(control: _socket.socket, born: Newborn, *, hang_up: bool) -> None:
         if not _obey(control, born):
             poll.unregister(control)
             control.close()
-            if hang_up:
-                _signal(born, _SIGHUP)
     result = os.waitid(os.P_PIDFD, born.pidfd, os.WEXITED)
     assert result is not None
     signal = 0 if result.si_code == os.CLD_EXITED else result.si_status

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 
-from effects import caps, heritage, rootdir, syscalls, users
+from effects import caps, rootdir, syscalls, users
 from effects.failure import StepFailed
 from effects.newborn import refused
 
@@ -48,7 +48,6 @@ def run(config: StageConfig, report: Report) -> NoReturn:
     env = environment(config, user.home)
     # Nothing of ours may pass: the kernel closes them at the exec, whoever opened them and how.
     syscalls.close_range(3, flags=syscalls.CLOSE_RANGE_CLOEXEC)
-    heritage.default_signals()
     os.umask(0o022)
     report.about_to_exec()
     _exec(config["argv"], env)

@@ -38,6 +38,7 @@ def resolve(root: int, user: str, groups: Iterable[str] = ()) -> User:
     """
     name, colon, group = user.partition(":")
     entry = _account(root, name)
+    # `number` again where the image says it: a broken entry must not make somebody root.
     uid = number(name or "0") if _is_id(name) else number(entry[2])
     members: list[int] = []
     if colon and group:
@@ -75,7 +76,6 @@ def _account(root: int, name: str) -> list[str]:
         if by_id and is_number(entry[2]) and len(entry[2]) <= len(str(MAX_ID)) and int(entry[2]) == wanted:
             return entry
         if not by_id and entry[0] == name:
-            number(entry[2])  # a broken entry must not make somebody root
             return entry
     if by_id:
         return []

@@ -14,10 +14,14 @@ from typing import Any
 
 import pytest
 
-from effects import identity, last_stage, masks, rootfs
+from effects import devnodes, identity, last_stage, masks, rootfs
 from effects.failure import StepFailed
 from eventstore import plainjson
 from tests.births import Box, children, end
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from effects.init_config import StageConfig
 
 pytestmark = pytest.mark.root
 
@@ -206,6 +210,42 @@ def test_a_defect_in_the_child_is_told_not_swallowed(box: Box, monkeypatch: pyte
     with pytest.raises(StepFailed, match=r"ZeroDivisionError.*test_child_gate") as failed:
         box.spawn("true")
     assert failed.value.errno == errno.EPROTO
+
+
+def test_an_import_after_the_clone_finds_nothing(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the pivot it would find what the image has put there."""
+    assert "this" not in sys.modules
+    monkeypatch.setattr(masks, "hide", lambda *_: __import__("this"))
+    with pytest.raises(StepFailed, match=r"meta_path is empty|ModuleNotFoundError"):
+        box.spawn("true")
+
+
+def test_nothing_of_the_parents_is_open_at_the_gate(box: Box, tmp_path: Path) -> None:
+    """A lock of the monitor's would be held on by its child after its death."""
+    lock = os.open(tmp_path / "lock", os.O_CREAT | os.O_RDWR)
+    born = box.spawn("true")
+    held = [os.readlink(f"/proc/{born.pid}/fd/{number}") for number in os.listdir(f"/proc/{born.pid}/fd")]
+    os.close(lock)
+    born.abandon()
+    assert str(tmp_path / "lock") not in held
+    assert len(held) <= 5, held  # 0, 1, 2, the control socket, the new root
+
+
+def test_a_descriptor_that_somebody_forgot_does_not_pass_the_exec(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forget(config: StageConfig, home: str) -> dict[str, str]:
+        os.set_inheritable(os.open("/", os.O_RDONLY), True)
+        return environment(config, home)
+
+    environment = last_stage.environment
+    monkeypatch.setattr(last_stage, "environment", forget)
+    assert box.sh("ls /proc/self/fd") == "0\n1\n2\n3\n"
+
+
+def test_a_null_that_is_something_else_stops_the_making(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devnodes, "NODES", (("null", 1, 5),))
+    assert (_refused(box, "true").step) == "mount /dev"
 
 
 def test_a_second_life_on_the_same_directories_finds_what_the_first_wrote(box: Box) -> None:

@@ -160,6 +160,18 @@ def test_it_has_the_limits_and_the_oom_score_of_the_first_process(box: Box) -> N
     init.abandon()
 
 
+def test_the_oom_score_is_not_that_of_whoever_calls(box: Box, init: Newborn) -> None:
+    with open("/proc/self/oom_score_adj", "r+") as file:
+        old = file.read()
+        file.write(str(int(old) + 10))
+        file.flush()
+        try:
+            assert Exec(box, init, "cat", "/proc/self/oom_score_adj").run()[1] == "0\n"
+        finally:
+            file.seek(0)
+            file.write(old)
+
+
 def test_it_is_in_all_of_the_namespaces(box: Box, init: Newborn) -> None:
     names = ["cgroup", "ipc", "mnt", "net", "pid", "uts"]
     _, out, _ = Exec(
