@@ -26,6 +26,12 @@ class Lines:
         self.lines: list[bytes] = []
         self.appends: list[tuple[int, bool]] = []
 
+    def power_cut(self) -> None:
+        """What was appended since the last sync is gone: a sync covers all that was written before it."""
+        while self.appends and not self.appends[-1][1]:
+            count, _ = self.appends.pop()
+            del self.lines[-count:]
+
     def events(self, schema: Schema) -> list[Event]:
         """All that was ever appended."""
         return [decode(line, schema) for line in self.lines]
