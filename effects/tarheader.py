@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zlib import adler32
+
 from effects import tarsparse
 from effects.tarformat import (
     BLOCK,
@@ -70,10 +72,11 @@ class Reader:
         start = self._end
         self._end = start + BLOCK
         field = block[148:156]
-        # The sum is taken with its own field as blanks.
-        total = sum(block) - sum(field) + 256
         said = _octal(field)
-        if said != total and said != total - 256 * _high_bytes(block):
+        # The sum is taken with its own field as blanks. The lower half of Adler-32 is 1 + the sum of all bytes,
+        # modulo 65521: for what goes wrong by chance as good as sum(), at a twentieth of its time.
+        wrong = said < 0 or (said + sum(field) - 255) % 65521 != adler32(block) & 0xFFFF
+        if wrong and said != _signed_sum(block, field):
             raise broken("not a tar archive" if start == 0 else f"damaged tar header at byte {start}")
         return unsigned(number(block[124:136], "size", start), "size", block[:100])
 
@@ -130,7 +133,8 @@ class Reader:
         entry.length = entry.size
         if entry.kind == REGULAR and (kind == GNU_SPARSE or pax):
             self._sparse(entry, kind, block, pax)
-        _check(entry)
+        if pax or kind in {CHARACTER, BLOCKDEV} or (block[108] | block[116] | block[136]) & 0x80:
+            _check(entry)  # else no field is large enough to be out of range
         return entry
 
     def _sparse(self, entry: Entry, kind: bytes, block: bytes, pax: dict[bytes, bytes]) -> None:
@@ -157,9 +161,10 @@ def _octal(field: bytes) -> int:
         return -1
 
 
-def _high_bytes(block: bytes) -> int:
-    """How many bytes count as negative for the ancient programs that summed them with their signs."""
-    return sum(byte >= 0x80 for byte in block[:148] + block[156:])  # noqa: PLR2004 - the sign bit
+def _signed_sum(block: bytes, field: bytes) -> int:
+    """The checksum as ancient programs took it, of signed bytes."""
+    high = sum(byte >= 0x80 for byte in block) - sum(byte >= 0x80 for byte in field)  # noqa: PLR2004 - the sign bit
+    return sum(block) - sum(field) + 256 - 256 * high
 
 
 def _ustar_name(block: bytes) -> bytes:
