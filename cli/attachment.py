@@ -16,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_MAX_FILES = 8  # of one stream kept open beyond what rotation keeps: else a stopped reader fills the disk
 _BURST = 16  # chunks of one stream before everything else has its turn
 
 
@@ -70,11 +69,12 @@ def await_attached(control: Connection) -> Attached:
 
 class LogTail:
     """One stream on its way from the log files to an output. `at` is the logical offset reached in the log,
-    `end` where it ends, once that is known; `missed` bytes were left out since the output was far too slow.
+    `end` where it ends, once that is known. Of more than `max_files` unread files the oldest is given up: kept
+    open, they would fill the disk. `missed` counts its bytes.
     """
 
-    def __init__(self, name: str, files: list[tuple[int, int]], at: int, out: Output) -> None:
-        self.name, self.files, self.at, self.out = name, files, at, out
+    def __init__(self, name: str, files: list[tuple[int, int]], at: int, out: Output, max_files: int) -> None:
+        self.name, self.files, self.at, self.out, self._max_files = name, files, at, out, max_files
         self.end: int | None = None
         self.missed = 0
 
@@ -92,7 +92,7 @@ class LogTail:
     def add(self, base: int, fd: int) -> None:
         """The file that follows, as a rotation began it."""
         self.files.append((base, fd))
-        if len(self.files) > _MAX_FILES:
+        if len(self.files) > self._max_files:
             os.close(self.files.pop(0)[1])
             start = self.files[0][0]
             self.missed += max(start - self.at, 0)

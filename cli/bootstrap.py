@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
+from effects import failpoints
 from effects.handler import Effects
+from effects.host import CHANGES
 from effects.linux import LinuxHost
 from effects.registry import HANDLERS
 from eventstore.journal import Journal
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ROOT = "/var/lib/mydocker"
 DEFAULT_RUN = "/run/mydocker"
+APPENDS = frozenset({"transaction"})
 UNSET_LOGIN = 4294967295  # /proc/self/loginuid of a process that nobody logged in for
 
 
@@ -49,7 +52,9 @@ def engine(
     journal: Journal, world: World, where: Places, actor: Actor, *, host: LinuxHost | None = None
 ) -> Engine:
     """The engine on the real kernel."""
-    return Engine(journal, world, Effects(HANDLERS, host or LinuxHost()), where, actor)
+    fused = failpoints.fused(host or LinuxHost(), CHANGES)
+    journal = failpoints.fused(journal, APPENDS)
+    return Engine(journal, world, Effects(HANDLERS, fused), where, actor)
 
 
 def actor(command: str, *, op: str = "") -> Actor:

@@ -9,7 +9,7 @@ from cli.jobs import Work
 from cli.progress import Progress
 from cli.report import line_of
 from cli.session import Session
-from effects import layers
+from effects import failpoints, layers
 from machine import decide, parse
 from machine.errors import BrokenImage, NoSuchImage
 from machine.events import ImagePublished, LayerPublished
@@ -55,11 +55,13 @@ def import_stream(
     """Extract a tar stream into a layer and publish it under `name`. Whole or not at all."""
     parse.name(name, "image name")
     with Work(session, "import", str(source.get("path", "-")), name) as work:
+        failpoints.step()
         os.mkdir(f"{work.staging}/fs", 0o755)
         with Progress(f"importing {name}", total) as progress:
             unpacked = _unpacked(fd, name, f"{work.staging}/fs", progress)
         lock = session.locks.wait(unpacked.digest, 60)
         try:
+            failpoints.step()
             path = layers.publish(work.staging, f"{session.root}/layers", unpacked.digest, unpacked.config)
             layer = LayerPublished(
                 digest=unpacked.digest, size=unpacked.size, entries=unpacked.entries, path=path
@@ -110,6 +112,7 @@ def _embedded(session: Session) -> Image:
         try:
             busybox.build(fd, program)
             os.fsync(fd)
+            failpoints.step()
             os.rename(tar, f"{session.root}/{DEFAULT_IMAGE}.tar")
             layers.sync_directory(session.root)
         finally:

@@ -15,7 +15,7 @@ import time
 
 from cli import bootstrap, handover
 from cli.freezes import Freezes
-from effects import control, identity
+from effects import control, failpoints, identity
 from effects.control_server import Client, Server
 from effects.linux import LinuxHost
 from effects.stdio import Stdio
@@ -54,6 +54,7 @@ class Monitor:
     def __init__(self, command: _socket.socket, request: dict[str, Any], lock: int) -> None:
         self.lock = lock  # held until this process ends
         self.request = request
+        failpoints.arm("monitor", request["failpoint"])
         parts = {"containers": [request["container"]], "host": request["host"], "journal": request["journal"]}
         world = World.load(parts)
         self.container: Container = next(iter(world.containers.values()))

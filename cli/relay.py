@@ -35,6 +35,8 @@ FORWARDED = (
     _signal.SIGTERM,
 )
 QUITTING = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
+# Unread log files that are kept open. With pace the container waits long before.
+_MAX_FILES, _MAX_FILES_PACED = 8, 64
 _HOLD, _GO = 32 << 20, 4 << 20  # how far behind a relay may be, and from where on it is well again
 
 
@@ -120,13 +122,13 @@ class _Session:
             if outcome is not None:
                 return outcome
             self._keep_pace()
-            for fd in self._poll(signals.fd, 0 if any(more) else None):
-                if fd == signals.fd:
-                    self._signalled(signals.read(), signal_container)
-                elif fd == self.control.fileno():
-                    self._converse()
-                elif fd == self.fds[0]:
-                    self._read_stdin()
+            ready = self._poll(signals.fd, 0 if any(more) else None)
+            if self.control.fileno() in ready:
+                self._converse()  # first: a signal means another thing once the exit has been told
+            if signals.fd in ready:
+                self._signalled(signals.read(), signal_container)
+            if self.fds[0] in ready:
+                self._read_stdin()
 
     def _outcome(self, *, at_rest: bool) -> Outcome | None:
         at = {name: log.at - len(log.out.pending) for name, log in self.logs.items()}
@@ -207,10 +209,7 @@ class _Session:
             if number == _signal.SIGWINCH:
                 self._send_size()
             elif self.gone and number in QUITTING:
-                for log in self.logs.values():
-                    log.out.closed = (
-                        True  # the container is over, and the user waits no longer for its output
-                    )
+                self.hurried = True  # the container is over, and the user waits no longer for its output
             elif signal_container is not None:
                 signal_container(number)
 

@@ -18,7 +18,7 @@ import click
 from cli import bootstrap, options
 from cli.report import exit_code_of, line_of, say
 from cli.settler import Settler
-from effects import identity
+from effects import failpoints, identity
 from effects.linux import LinuxHost
 from effects.locks import Locks
 from eventstore.errors import JournalMissing
@@ -48,6 +48,7 @@ class Session:
     def __init__(self, root: str, run: str, command: str) -> None:
         self.root = root
         self.run = run
+        failpoints.arm("command", os.environ.get(failpoints.VARIABLE))
         self.locks = Locks(root)
         self.secrets: dict[str, bytes] = {}
         self._command = command
@@ -114,11 +115,11 @@ class Session:
         decode = bulk_decoder(SCHEMA)
         return list(read_events(f"{self.root}/journal", SCHEMA, after=n, decode=decode))
 
-    def told(self, events: list[Event]) -> list[str]:
-        """Events in words, the containers by name."""
+    def told(self, events: list[Event], names: dict[str, str]) -> list[str]:
+        """Events in words, the containers by the names that `names` has for their streams."""
         from machine.story import sentence
 
-        names = {c.stream: c.name for c in self.world.containers.values()}
+        names = names | {c.stream: c.name for c in self.world.containers.values()}
         names |= {event.s: event.name for event in events if isinstance(event, ContainerCreated)}
         return [f"{names.get(event.s, event.s)}: {sentence(event)}" for event in events]
 

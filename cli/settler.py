@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cli import early, handover
-from effects import control
+from effects import control, failpoints
 from effects.locks import Locks
 from machine import decide
 from machine.engine import Engine
@@ -125,6 +125,7 @@ class Settler:
             "why": why,
             "observe": observe,
             "attach": attach,
+            "failpoint": os.environ.get(failpoints.VARIABLE),
         }
         handover.give(companion.connection.sock, request, [lock])
         return companion

@@ -7,6 +7,13 @@ docstring says that it answers otherwise. Nothing here decides anything.
 
 from __future__ import annotations
 
+# Every method of Host that changes something. The tests' fuses and `effects.failpoints` go by it; a test compares it with the protocol.
+CHANGES = frozenset({
+    *("make_dir", "write_file", "make_fifo", "symlink", "rename", "remove_file", "remove_tree", "sync"),
+    *("set_mark", "write_control", "limit_devices", "kill_all", "remove_cgroup"),
+    *("spawn_init", "open_gate", "signal", "kill", "hold_root", "drop_root"),
+})  # fmt: skip
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,6 +13,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any, cast
 
+from effects.host import CHANGES
 from tests.fake_cgroups import CgroupNode, mount_cgroups
 from tests.fake_files import FakeFiles, FileTree, oserror
 
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
 LIMIT = 2000  # changes; a whole life of a container takes some hundred and fifty
 SIGKILL = 9
 
-# Every method of Host that changes something. A test compares it with the protocol.
-CHANGES = frozenset({
-    *("make_dir", "write_file", "make_fifo", "symlink", "rename", "remove_file", "remove_tree", "sync"),
-    *("set_mark", "write_control", "limit_devices", "kill_all", "remove_cgroup"),
-    *("spawn_init", "open_gate", "signal", "kill", "hold_root", "drop_root"),
-})  # fmt: skip
 OBSERVATIONS = frozenset({
     *("exists", "read_file", "read_link", "subdirs", "get_mark", "hierarchies", "pids_in", "wait_control"),
     *("held_init", "adopt_init", "is_alive", "exit_status", "has_execed", "held_root"),

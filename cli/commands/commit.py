@@ -13,7 +13,7 @@ from cli.jobs import Work
 from cli.options import command, flag
 from cli.progress import Progress
 from cli.session import Session, pass_session
-from effects import archive, layers, process_file
+from effects import archive, failpoints, layers, process_file
 from machine import decide, parse
 from machine.events import ImagePublished
 from machine.subjects import Container
@@ -32,8 +32,10 @@ def commit(session: Session, name: str, image: str, *, volumes: bool, exclude_vo
     parse.name(image, "image name")
     with Work(session, "commit", container.name, image) as work:
         tar = f"{work.staging}/{image}.tar"
+        failpoints.step()
         _write(session, container, tar, with_volumes=volumes and not exclude_volumes)
         final = f"{session.root}/{image}.tar"
+        failpoints.step()
         os.rename(tar, final)
         layers.sync_directory(session.root)
         # Its layer is extracted by the first run, like that of any tar.

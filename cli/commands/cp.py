@@ -14,7 +14,7 @@ from cli.filesystem import root_of
 from cli.jobs import Work
 from cli.options import command, flag
 from cli.session import Session, pass_session
-from effects import copying, jail
+from effects import copying, failpoints, jail
 from machine import decide, parse
 from machine.errors import InvalidValue, MachineError
 from machine.subjects import Container
@@ -35,6 +35,7 @@ def cp(session: Session, src: str, dst: str, *, archive: bool, follow: bool) -> 
     decide.check(container, "cp")
     about = f"{src} -> {dst}"
     with Work(session, "cp", container.name, about) as work, ExitStack() as stack:
+        failpoints.step()
         root, path = _where(
             stack, session, container, source if source_name else target, writing=not source_name
         )

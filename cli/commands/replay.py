@@ -23,13 +23,14 @@ def replay(session: Session, *, dry_run: bool) -> None:
         return
     engine = session.engine()
     first = engine.journal.cursor.n
+    names = {c.stream: c.name for c in engine.world.containers.values()}
     click.echo(_read(session))
     for subject in list(engine.world.subjects()):
         session.settler().mend(subject.stream, why="replay", leftovers=True)
     removed = orphans.remove(session)
     engine.refresh()
     done = [event for event in session.events_after(first) if not event.s.startswith("journal")]
-    for line in session.told(done):
+    for line in session.told(done, names):
         click.echo(line)
     for path in removed:
         click.echo(f"removed {path}: no event tells of it")

@@ -8,7 +8,7 @@ import click
 
 from cli.options import command, flag
 from cli.session import Session, each, pass_session
-from effects import layers
+from effects import failpoints, layers
 from machine import decide
 from machine.errors import ImageInUse, NoSuchImage
 
@@ -35,6 +35,7 @@ def remove_image(session: Session, name: str, *, force: bool) -> None:
     if users and not force:
         raise ImageInUse(name, users)
     # The tar first: without it the journal still tells of the image; the other way round it would come back.
+    failpoints.step()
     if has_tar:
         os.unlink(tar)
         layers.sync_directory(session.root)

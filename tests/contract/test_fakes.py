@@ -6,7 +6,8 @@ import pytest
 
 from effects.host import __file__ as host_file
 from tests.contract.bench import FakeBench
-from tests.fakes import CHANGES, LIMIT, OBSERVATIONS, Fuse, fused
+from effects.host import CHANGES
+from tests.fakes import LIMIT, OBSERVATIONS, Fuse, fused
 
 
 def test_every_method_of_host_is_either_a_change_or_an_observation() -> None:
