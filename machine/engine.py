@@ -8,7 +8,7 @@ from __future__ import annotations
 from machine import decide
 from machine.events import EffectChange, EffectDo, EffectDone, EffectFailed, EffectLost, EffectUndo
 from machine.plan import Places, Step, leftover_steps, plan, wanted
-from machine.resources import DISK
+from machine.resources import DISK, MAKES_ROOM
 from machine.subjects import Container, Subject
 from machine.world import World
 
@@ -74,7 +74,7 @@ class Engine:
         Raises whatever the verb refuses with; then nothing was appended.
         """
         with self._transaction(why) as tx:
-            return [tx.append(stream, event) for stream, event in verb(self.world, *args, **more)]
+            return [_append(tx, stream, event) for stream, event in verb(self.world, *args, **more)]
 
     def settle(self, stream: str, *, why: str = "user", note: Event | None = None) -> Subject | None:
         """Carry out what the subject's status calls for, until nothing is left to do.
@@ -86,11 +86,11 @@ class Engine:
         while True:
             with self._transaction(why) as tx:
                 if outcome is not None:
-                    tx.append(stream, outcome, sync=False)
+                    _append(tx, stream, outcome, sync=False)
                 subject = self.world.subject(stream)
                 step = plan(subject, self.places) if subject is not None else None
                 if step is not None and not step.recorded:
-                    tx.append(stream, _intent(step), sync=step.kind in DISK)
+                    _append(tx, stream, _intent(step), sync=step.kind in DISK)
             if step is None:
                 return subject
             outcome = self._perform(step)
@@ -144,10 +144,15 @@ class Engine:
 
     def _record(self, stream: str, event: Event, *, why: str, sync: bool = False) -> None:
         with self._transaction(why) as tx:
-            tx.append(stream, event, sync=sync)
+            _append(tx, stream, event, sync=sync)
 
     def _transaction(self, why: str) -> Any:
         return self.journal.transaction(self.world, by=self.actor.by, why=why, op=self.actor.op)
+
+
+def _append(tx: Any, stream: str, event: Event, *, sync: bool = True) -> Event:
+    appended: Event = tx.append(stream, event, sync=sync, reserve=event.tag in MAKES_ROOM)
+    return appended
 
 
 def _intent(step: Step) -> Event:

@@ -30,6 +30,13 @@ RANK = {kind: place for place, kind in enumerate(HOLDS["paused"])}
 # Survive a power cut: the intent must be on disk before the deed. The others die with the kernel.
 DISK = frozenset({"directory", "layer", "staging"})
 
+# Events that may use the space kept for a full disk: they make room, or tell what must not be lost.
+MAKES_ROOM = frozenset({
+    *("container.exited", "container.stop_requested", "container.kill_requested"),
+    *("container.remove_requested", "exec.exited", "image.removed", "layer.remove_requested"),
+    *("job.abandoned", "host.booted", "effect.undo", "effect.done", "effect.failed", "effect.lost"),
+})  # fmt: skip
+
 # What a boot takes with it, whole. The root link is a file in ROOT: it dangles, and is still to be removed.
 VOLATILE = frozenset({"cgroup", "init", "release", "frozen"})
 
