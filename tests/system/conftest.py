@@ -39,6 +39,7 @@ class Docker:
         done = subprocess.run(
             [PROGRAM, *map(str, args)],
             input=data,
+            cwd=self.root if self.root.is_dir() else None,
             capture_output=True,
             env=self.env,
             timeout=timeout,
