@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
 from itertools import pairwise
 
 from eventstore.codec import fast_sha256
@@ -48,6 +46,9 @@ def open_any(directory: str, first: int) -> int:
 
 def open_archived(directory: str, first: int) -> int:
     """A descriptor of the unpacked segment, in memory. FileNotFoundError if it is not in the archive."""
+    import gzip
+    import zlib
+
     path = _path(directory, first)
     try:
         with gzip.open(path, "rb") as packed:
@@ -93,6 +94,8 @@ def _path(directory: str, first: int) -> str:
 
 
 def _pack(directory: str, first: int, following: int, schema: Schema) -> None:
+    import gzip
+
     file = open_segment(directory, following)
     try:
         digest = header_of(file, following, schema).prev.get("sha256")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 
+from eventstore.archive import open_any
 from eventstore.codec import END, GENESIS, chain, close, encode, fast_sha256, link_of
 from eventstore.errors import Corrupt, JournalMissing, Malformed, WriteFailed
 from eventstore.rotation import (
@@ -39,9 +41,10 @@ def recover(
     try:
         file = open_segment(directory, last, os.O_RDWR | os.O_APPEND)
         try:
-            _refuse_gap(directory, file, numbers, schema)
-            before = _link_before(directory, numbers)
             header = header_of(file, last, schema)
+            if not os.fstat(file).st_mode & stat.S_IWUSR:
+                raise Corrupt(name_of(last), 1, "is sealed, and the segment behind it is missing")
+            before = _link_before(directory, header)
             return _recover_segment(
                 directory, file, header, before=before, now=now, accept_loss=accept_loss
             ), last
@@ -51,32 +54,26 @@ def recover(
         raise WriteFailed(error.errno or 0, "the repair of a torn end") from None
 
 
-def _link_before(directory: str, numbers: list[int]) -> str:
-    """The link of the last line before the last segment; "" where that segment is archived."""
-    if len(numbers) == 1:
-        return GENESIS if numbers[0] == 1 else ""
-    file = open_segment(directory, numbers[-2])
+def _link_before(directory: str, header: SegmentHeader) -> str:
+    """The link of the line before a segment, from the file that its header says it was made behind."""
+    prev = header.prev
+    if not prev:
+        return GENESIS
+    name, size = str(prev.get("name")), prev.get("size")
     try:
+        file = open_any(directory, int(name.partition(".")[0]))
+    except (FileNotFoundError, ValueError):
+        raise Corrupt(name, 1, "the segment is missing") from None
+    try:
+        found = os.fstat(file).st_size
+        if found != size:
+            raise Corrupt(name, 1, f"has {found} bytes, sealed were {size}")
         os.fchmod(file, 0o400)  # a crash may have come between the rotation's rename and this
-        size = os.fstat(file).st_size
-        return link_of(os.pread(file, END, size - END))
+        return link_of(os.pread(file, END, found - END))
     except Malformed as error:
-        raise Corrupt(name_of(numbers[-2]), 1, f"its last line {error}") from None
+        raise Corrupt(name, 1, f"its last line {error}") from None
     finally:
         os.close(file)
-
-
-def _refuse_gap(directory: str, file: int, numbers: list[int], schema: Schema) -> None:
-    """Corrupt if the last segment does not stand behind the one that it was made behind, or was not the last."""
-    prev = header_of(file, numbers[-1], schema).prev
-    if len(numbers) > 1:
-        found = os.stat(os.path.join(directory, name_of(numbers[-2]))).st_size
-        if prev.get("name") != name_of(numbers[-2]):
-            raise Corrupt(str(prev.get("name")), 1, "the segment is missing")
-        if prev.get("size") != found:
-            raise Corrupt(name_of(numbers[-2]), 1, f"has {found} bytes, sealed were {prev.get('size')}")
-    if not os.fstat(file).st_mode & 0o200:
-        raise Corrupt(name_of(numbers[-1]), 1, "is sealed, and the segment behind it is missing")
 
 
 def _recover_segment(

@@ -82,14 +82,16 @@ class Tail:
         """Everything up to the end of the journal as it is now."""
         while True:
             yield from self._rest_of_segment()
-            following = self.cursor.n + 1
-            if not self._exists(following):
+            n = self.cursor.n
+            if self._exists(n + 1):
+                self._move_on(n + 1)
+            elif self._complete or segment_numbers(self.directory)[-1] <= self.cursor.segment:
                 break
-            yield from self._rest_of_segment()  # what was written before the new segment was made
-            self._move_on(following)
-        if not self._complete:
-            self._refuse_gap()
-            self._complete = True
+            else:
+                yield from self._rest_of_segment()  # what was written before a later segment was made
+                if self.cursor.n == n:
+                    raise self._gap()
+        self._complete = True
 
     def _exists(self, segment: int) -> bool:
         if os.access(f"{self.directory}/{name_of(segment)}", os.F_OK):
@@ -245,12 +247,10 @@ class Tail:
         if (prev.get("name"), prev.get("size"), prev.get("last")) != (name_of(at.segment), at.offset, at.n):
             raise Corrupt(name_of(following), 1, f"does not follow {name_of(at.segment)} as it is")
 
-    def _refuse_gap(self) -> None:
-        last = segment_numbers(self.directory)[-1]
-        if last > self.cursor.segment and not self.remainder():
-            raise Corrupt(name_of(self.cursor.n + 1), 1, "the segment is missing")
-        if last > self.cursor.n + 1:
-            raise self._corrupt(self.cursor.n + 1, "the segment ends in the midst of a line")
+    def _gap(self) -> Corrupt:
+        if self.remainder():
+            return self._corrupt(self.cursor.n + 1, "the segment ends in the midst of a write")
+        return Corrupt(name_of(self.cursor.n + 1), 1, "the segment is missing")
 
     def _digest_in_header(self, following: int) -> object:
         file = self._open_any(following)

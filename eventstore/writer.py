@@ -162,8 +162,12 @@ class Writer:
         try:
             write_all(self._file, data)
         except OSError as error:
-            os.ftruncate(self._file, start)
-            raise WriteFailed(error.errno or 0, "append") from None
+            failure = WriteFailed(error.errno or 0, "append")
+            try:
+                os.ftruncate(self._file, start)
+            except OSError as again:  # the next writer will find an unfinished write and cut it off
+                raise failure from again
+            raise failure from None
 
     def sync(self, n: int) -> None:
         """Everything up to line `n` on disk, or WriteFailed: a failed sync is not believed on a second try."""
