@@ -6,10 +6,11 @@ folds is what was really written. tests/contract/test_journals.py holds both to 
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Self
 
 from eventstore.codec import GENESIS, close, decode, encode, link_of
-from eventstore.errors import AheadOfJournal
+from eventstore.errors import AheadOfJournal, WriteFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
 
 
 class Lines:
-    """What lies on the disk: the lines, and of each append how many they were and whether it was synced."""
+    """What lies on the disk: the lines, and of each append how many they were and whether it was synced.
+
+    `full`: only what may use the reserve can be appended.
+    """
 
     def __init__(self) -> None:
+        self.full = False
         self.lines: list[bytes] = []
         self.appends: list[tuple[int, bool]] = []
 
@@ -95,9 +100,11 @@ class MemoryTransaction:
         return self
 
     def append(self, stream: str, event: Event, *, sync: bool = True, reserve: bool = False) -> Event:
-        """Stamp, apply, and keep for the end of the block; the space in memory needs no reserve."""
+        """Stamp, apply, and keep for the end of the block."""
         if "n" in event.__dict__:
             raise ValueError(f"{event!r} is in a journal already")
+        if self.journal.disk.full and not reserve:
+            raise WriteFailed(errno.ENOSPC, "append")
         event.n = self.journal.at + len(self._bodies) + 1
         event.ts, event.up = self.journal.clock()
         event.s, event.v = stream, self.projection.version(stream) + 1
