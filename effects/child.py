@@ -109,6 +109,7 @@ class _Init:
             ("mounts", rootfs.mount_user),
             ("stdio", self._take_stdio),
             ("masked paths", rootfs.mask),
+            ("cwd", rootfs.make_cwd),
             ("oom_score_adj", heritage.reset_oom_score),
             ("pivot_root", rootfs.pivot),
             ("hostname", self._set_hostname),

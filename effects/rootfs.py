@@ -133,6 +133,11 @@ class Rootfs:
         self.mounts += masks.protect(self.root)
         self.mounts += masks.hide(self.root, self._null)
 
+    def make_cwd(self) -> None:
+        """While the root can be written: with read_only the last stage could not make it any more."""
+        if self.config["read_only"]:
+            os.close(rootdir.make_dir(self.root, self.config["cwd"] or "/"))
+
     def pivot(self) -> None:
         """Make the tree the root of this namespace, and let go of the host's."""
         if self.config["read_only"]:

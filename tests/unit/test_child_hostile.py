@@ -318,6 +318,22 @@ def test_the_standard_devices_and_terminals_work_under_the_rules(guarded: Box) -
     born.close()
 
 
+def test_a_version_2_cgroup_is_shown_as_its_own_root_and_read_only(guarded: Box) -> None:
+    """Of version 1 nothing is shown: it would be the host's."""
+    out = guarded.sh(
+        "ls /sys/fs/cgroup | grep -c cgroup.procs; grep /sys/fs/cgroup /proc/self/mountinfo; true"
+    )
+    if not guarded.config["cgroup2"]:
+        assert out == "0\n"
+        return
+    count, mountinfo = out.splitlines()
+    assert count == "1"
+    assert mountinfo.split()[3:6] == ["/", "/sys/fs/cgroup", "ro,nosuid,nodev,noexec,relatime"]
+    assert guarded.run("/bin/mkdir", "/sys/fs/cgroup/x") == 1
+    assert guarded.run("/bin/sh", "-c", "cat /sys/fs/cgroup/cgroup.procs") == 0
+    assert guarded.output() == "1\n"
+
+
 def test_a_container_without_its_cgroup_directory_in_version_2_is_not_made(box: Box) -> None:
     with pytest.raises(StepFailed):
         box.spawn("true", cgroup2="/sys/fs/cgroup/no-such")

@@ -237,6 +237,11 @@ def test_a_read_only_root_takes_no_write_but_dev_does(box: Box) -> None:
     assert box.run("/bin/sh", "-c", "echo x > /etc/hosts", read_only=True) == 1
 
 
+def test_the_working_directory_of_a_read_only_container_is_made_too(box: Box) -> None:
+    assert box.run("/bin/pwd", read_only=True, cwd="/made/for/it") == 0
+    assert box.output() == "/made/for/it\n"
+
+
 def test_its_own_cgroup_namespace_hides_where_it_is(box: Box) -> None:
     assert {line.split(":", 2)[2] for line in box.sh("cat /proc/self/cgroup").splitlines()} == {"/"}
 
