@@ -68,10 +68,13 @@ class Machine:
 
     def _create(self, name: str, *, auto_remove: bool) -> None:
         asked = ev.ContainerCreated(
-            **{**created(name, auto_remove=auto_remove).payload(), "id": f"{self.ids:064x}"}
+            **{**created(name, **self.settings(auto_remove)).payload(), "id": f"{self.ids:064x}"}
         )
         self.history.decide(decide.create, asked)
         self.ids += 1
+
+    def settings(self, choice: bool) -> dict[str, Any]:
+        return {"auto_remove": choice}
 
     def named(self, name: str) -> Container | None:
         container = self.world.names.get(name)
@@ -200,6 +203,10 @@ class Settlers(Machine):
         self.come_to_rest()
         self.ask("start", "one", False)
 
+    def settings(self, choice: bool) -> dict[str, Any]:
+        """Half of them go at their end, the others start again where it was a failure."""
+        return {"auto_remove": True} if choice else {"restart": {"policy": "on-failure", "max": 3}}
+
     def happen(self, what: str, name: str, choice: bool) -> None:
         if what in COMMANDS:
             self.ask(what, name, choice)
@@ -249,8 +256,8 @@ class Settlers(Machine):
             init = subject.holding("init")
             if init is not None and init.done:
                 self.history.decide(decide.note_exit, subject.id, code=None if choice else 0)
-        elif what == "restart" and subject.status == "exited":
-            self.history.note(stream, ev.ContainerRestartRequested())
+        elif what == "restart":
+            self.history.decide(decide.restart_now, subject.id, 1 << 62)
         elif what == "give up":
             self.history.decide(decide.give_up, subject.id)
             self.history.decide(decide.abandon, subject.id)
