@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from machine.events import SCHEMA
 from tests.histories import MACHINE, History, container_id, created
 from tests.inmates import Inmate
 
+PROGRAM = "import sys; from cli.main import flush, main; sys.exit(flush(main(sys.argv[1:])))"
 ALICE: dict[str, int | str] = {"uid": 0, "login": 1234567, "pid": 4711, "cmd": "run --name=c1 busybox sh"}
 
 
@@ -47,6 +49,10 @@ class Written(History):
         stream = f"container/{self.world.names[name]}"
         self.decide(decide.remove, name, force=True)
         self.settle(stream)
+
+    def words(self, *args: str) -> list[str]:
+        """What runs a command on this root in a process of its own."""
+        return [sys.executable, "-c", PROGRAM, "--root", self.root, "--run-dir", self.run, *args]
 
     def mydocker(self, capfd: pytest.CaptureFixture[str], *args: str) -> tuple[int, list[str], str]:
         """(exit code, lines of stdout, stderr) of a command on this root."""

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 
 import pexpect
@@ -20,7 +19,6 @@ from tests.inmates import Inmate, inmate
 from tests.written import Written
 
 MIB = 1 << 20
-PROGRAM = "import sys; from cli.main import flush, main; sys.exit(flush(main(sys.argv[1:])))"
 
 
 @pytest.fixture
@@ -35,11 +33,6 @@ def usage(**values: int | None) -> Usage:
     for name, value in values.items():
         setattr(made, name, value)
     return made
-
-
-def running(past: Written, *args: str) -> list[str]:
-    """The words that run a command on this root."""
-    return [sys.executable, "-c", PROGRAM, "--root", past.root, "--run-dir", past.run, *args]
 
 
 def test_one_look_shows_every_running_container(
@@ -106,7 +99,7 @@ def test_the_hosts_network_is_not_the_containers(
 
 def test_the_stream_ends_with_the_last_container(past: Written, cat: Inmate) -> None:
     past.lives("c1", "a", cat)
-    with subprocess.Popen(running(past, "stats", "--format", "{{.Name}}"), stdout=subprocess.PIPE) as watch:
+    with subprocess.Popen(past.words("stats", "--format", "{{.Name}}"), stdout=subprocess.PIPE) as watch:
         assert watch.stdout is not None
         assert watch.stdout.readline() == b"c1\n"
         cat.end()
@@ -117,7 +110,7 @@ def test_the_stream_ends_with_the_last_container(past: Written, cat: Inmate) -> 
 
 def test_a_container_that_starts_meanwhile_joins_the_stream(past: Written, cat: Inmate) -> None:
     past.lives("c1", "a", cat)
-    words = running(past, "stats", "--format", "{{.Name}}")
+    words = past.words("stats", "--format", "{{.Name}}")
     with inmate("cat") as other, subprocess.Popen(words, stdout=subprocess.PIPE) as watch:
         assert watch.stdout is not None
         assert watch.stdout.readline() == b"c1\n"
@@ -131,7 +124,7 @@ def test_a_container_that_starts_meanwhile_joins_the_stream(past: Written, cat: 
 
 def test_an_interrupt_ends_it_quietly(past: Written, cat: Inmate) -> None:
     past.lives("c1", "a", cat)
-    words = running(past, "stats", "--format", "{{.Name}}")
+    words = past.words("stats", "--format", "{{.Name}}")
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watch:
         assert watch.stdout is not None
         assert watch.stderr is not None
@@ -144,7 +137,7 @@ def test_an_interrupt_ends_it_quietly(past: Written, cat: Inmate) -> None:
 
 def test_a_terminal_is_rewritten_in_place(past: Written, cat: Inmate) -> None:
     past.lives("c1", "a", cat)
-    words = running(past, "stats")
+    words = past.words("stats")
     watch = pexpect.spawn(words[0], words[1:], timeout=20, dimensions=(24, 200), env={**os.environ})
     watch.expect_exact("\x1b[HCONTAINER ID")
     watch.expect_exact("\x1b[K\r\n\x1b[J")

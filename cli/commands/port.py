@@ -1,0 +1,69 @@
+"""`mydocker port`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cli.options import command
+from cli.session import Session, pass_session
+from machine.errors import InvalidValue, MachineError
+from machine.quantities import whole
+from machine.subjects import Container
+
+PROTOCOLS = ("tcp", "udp", "sctp")
+MAX_PORT = 65535
+
+
+class NotPublished(MachineError):
+    """Nothing of the host leads to this port of the container."""
+
+    def __init__(self, name: str, port: int, protocol: str) -> None:
+        self.name, self.port, self.protocol = name, port, protocol
+        super().__init__(f"no public port {port}/{protocol} of {name} [mydocker port {name} lists them]")
+
+
+@command()
+@click.argument("name")
+@click.argument("wanted", required=False, metavar="[PORT[/PROTOCOL]]")
+@pass_session
+def port(session: Session, name: str, wanted: str | None) -> None:
+    """List the published ports of a container.
+
+    With PORT: where on the host that port of the container is.
+    """
+    asked = inner_port(wanted) if wanted is not None else None
+    container = session.find(name)
+    published = ports(container)
+    if asked is None:
+        for entry in published:
+            click.echo(f"{entry['port']}/{entry['protocol']} -> {outside(entry)}")
+        return
+    found = [entry for entry in published if (entry["port"], entry["protocol"]) == asked]
+    if not found:
+        raise NotPublished(container.name, *asked)
+    for entry in found:
+        click.echo(outside(entry))
+
+
+def ports(container: Container) -> list[dict[str, Any]]:
+    """{port, protocol} of the container and {address, host_port} that lead to it; none without a network of its own.
+
+    The setting is absent from containers that were made before there were networks.
+    """
+    return list(container.settings.get("ports", []))
+
+
+def outside(entry: dict[str, Any]) -> str:
+    """ADDRESS:PORT of the host."""
+    address = f"[{entry['address']}]" if ":" in entry["address"] else entry["address"]
+    return f"{address}:{entry['host_port']}"
+
+
+def inner_port(text: str) -> tuple[int, str]:
+    """A port of the container, and its protocol, tcp if none is named."""
+    number, slash, protocol = text.partition("/")
+    if slash and protocol not in PROTOCOLS:
+        raise InvalidValue("port", text, f"expected PORT or PORT/PROTOCOL with one of {', '.join(PROTOCOLS)}")
+    return whole(number, "port", least=1, most=MAX_PORT), protocol or "tcp"
