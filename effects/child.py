@@ -11,7 +11,7 @@ import _socket
 import fcntl
 import os
 
-from effects import heritage, last_stage, newborn, syscalls, terminal
+from effects import cgroup_entry, heritage, last_stage, newborn, syscalls, terminal
 from effects.newborn import refused
 from effects.rootfs import INIT, Rootfs
 
@@ -36,34 +36,12 @@ def spawn_init(config: InitConfig) -> Newborn:
     `release()`; `wait_exec()`. Its end is for the caller to wait for (pidfd).
     """
     flags = _NAMESPACES | (0 if config["network"] == "host" else syscalls.CLONE_NEWNET)
-    cgroup = open_cgroup(config["cgroup2"])
+    cgroup = cgroup_entry.open_cgroup(config["cgroup2"])
     try:
         return newborn.bear(lambda report: _Init(config).live(report), flags=flags, cgroup=cgroup)
     finally:
         if cgroup >= 0:
             os.close(cgroup)
-
-
-def open_cgroup(directory: str) -> int:
-    """A handle to be born in the version 2 cgroup; -1 for ""."""
-    if not directory:
-        return -1
-    try:
-        return os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise refused("cgroup", error) from error
-
-
-def open_joins(paths: list[str]) -> list[int]:
-    """The `tasks` files of the version 1 cgroups, while the host's paths are there."""
-    return [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in paths]
-
-
-def join(tasks: list[int]) -> None:
-    """Enter by writing 0 to each: a write to cgroup.procs waits 12 ms for all CPUs on a quiet machine."""
-    for descriptor in tasks:
-        os.write(descriptor, b"0")
-        os.close(descriptor)
 
 
 class _Init:
@@ -140,10 +118,10 @@ class _Init:
             os.close(descriptor)
 
     def _open_joins(self) -> None:
-        self._joins = open_joins(self._config["joins"])
+        self._joins = cgroup_entry.open_joins(self._config["joins"])
 
     def _join_cgroups(self) -> None:
-        join(self._joins)
+        cgroup_entry.join(self._joins)
         # Only now, since its root is where this process is at this moment.
         syscalls.unshare(syscalls.CLONE_NEWCGROUP)
 

@@ -21,7 +21,7 @@ import select
 import struct
 import sys
 
-from effects import child, heritage, identity, last_stage, newborn, syscalls, terminal
+from effects import cgroup_entry, heritage, identity, last_stage, newborn, syscalls, terminal
 from effects.control import pack, unpack
 from effects.failure import StepFailed
 from effects.newborn import refused
@@ -80,8 +80,8 @@ class Session:
         if not config["tty"] and len(stdio) != _FDS:
             raise StepFailed("join", errno.EINVAL, f"{len(stdio)} of 3 descriptors came with the request")
         self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._joins = child.open_joins(config["joins"])
-        self._cgroup = child.open_cgroup(config["cgroup2"])
+        self._joins = cgroup_entry.open_joins(config["joins"])
+        self._cgroup = cgroup_entry.open_cgroup(config["cgroup2"])
         heritage.reset_oom_score()
         heritage.copy_limits(who["pid"])
         # No process of the container may look into this one, or its child before the exec (CVE-2016-9962).
@@ -115,7 +115,7 @@ class Session:
     def _live(self, report: Report) -> NoReturn:
         """In the container, as a child of this program."""
         os.setsid()
-        child.join(self._joins)
+        cgroup_entry.join(self._joins)
         # After the joining, and by the child itself: only where it is does that namespace make sense.
         syscalls.setns(self._pidfd, syscalls.CLONE_NEWCGROUP)
         os.close(self._pidfd)
