@@ -98,8 +98,9 @@ class _Session:
         self.fds = fds
         self.keys = terminal.DetachKeys(keys)
         self.outs = {"stdout": Output(fds[1]), "stderr": Output(fds[2])}
+        limit = _MAX_FILES_PACED if pace else _MAX_FILES
         self.logs = {
-            s: LogTail(s, files, attached.at[s], self.outs[s]) for s, files in attached.files.items()
+            s: LogTail(s, files, attached.at[s], self.outs[s], limit) for s, files in attached.files.items()
         }
         self.queue: list[bytes] = []  # packets that the monitor has not taken yet
         self.reading = self.detached = self.holding = self.gone = self.hurried = False
@@ -127,7 +128,7 @@ class _Session:
                 self._converse()  # first: a signal means another thing once the exit has been told
             if signals.fd in ready:
                 self._signalled(signals.read(), signal_container)
-            if self.fds[0] in ready:
+            if self.reading and self.fds[0] in ready:
                 self._read_stdin()
 
     def _outcome(self, *, at_rest: bool) -> Outcome | None:
