@@ -34,6 +34,11 @@ MADE = {
     "release": ("run its program", "ran its program"),
     "frozen": ("freeze its processes", "froze its processes"),
 }
+# And where "undo X" and "undone: X" are none.
+UNMADE = {
+    "release": ("end its program", "ended its program"),
+    "frozen": ("let its processes go on", "let its processes go on"),
+}
 EXITS = {
     "exit": "ended by itself",
     "oom": "was killed for want of memory",
@@ -107,7 +112,7 @@ def _intent_to_change(e: Any) -> str:
 
 def _done(e: Any) -> str:
     if e.verb == "undo":
-        return f"undone: {_bare(e.kind)}"
+        return UNMADE[e.kind][1] if e.kind in UNMADE else f"undone: {_bare(e.kind)}"
     if e.verb == "change":
         return f"changed {_thing(e.kind)}"
     if e.kind == "signal":
@@ -129,7 +134,7 @@ def _lost(e: Any) -> str:
 def _attempt(verb: str, kind: str, spec: dict[str, Any]) -> str:
     """The infinitive: "make its cgroup", "undo root link"."""
     if verb == "undo":
-        return f"undo {_bare(kind)}"
+        return UNMADE[kind][0] if kind in UNMADE else f"undo {_bare(kind)}"
     if verb == "change":
         return f"change {_thing(kind)}"
     if kind == "signal":
