@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 from typing import Any
 
 import pytest
@@ -108,28 +107,6 @@ def test_a_limit_no_longer_asked_for_is_lifted(bench: Bench) -> None:
 
 def test_a_change_of_what_is_gone_fails(bench: Bench) -> None:
     assert failure(bench, "change").errno == errno.ENOENT
-
-
-@pytest.mark.root
-@pytest.mark.parametrize(
-    ("limits", "step", "message"),
-    [
-        ({"cpuset_cpus": "0-4095"}, "cgroup cpuset", "cpuset.cpus does not take 0-4095: "),
-        ({"cpuset_cpus": "x"}, "cgroup cpuset", "cpuset.cpus does not take x: "),
-        ({"cpu_quota": 1}, "cgroup cpu", "cpu.cfs_quota_us does not take 1: "),
-        (
-            {"memory": 8 << 20, "memory_swap": 4 << 20},
-            "cgroup memory",
-            "memory.memsw.limit_in_bytes does not",
-        ),
-    ],
-)
-def test_a_value_the_kernel_refuses_is_told_with_its_controller(
-    limits: dict[str, Any], step: str, message: str, real: LinuxBench
-) -> None:
-    refused = failure(real, "do", limits=limits)
-    assert (refused.step, refused.message[: len(message)]) == (step, message)
-    assert refused.path.endswith(message.split(maxsplit=1)[0])
 
 
 @pytest.mark.parametrize("layout", ["v1", "v2"])
@@ -275,54 +252,3 @@ def test_after_a_crash_at_any_call_the_limits_are_in_force_once_do_reports(bench
         else:
             break
     assert 10 < step < 199
-
-
-@pytest.mark.root
-@pytest.mark.parametrize("version", [1, 2])
-def test_kill_all_ends_what_runs_below_a_cgroup_of_either_version(version: int, real: LinuxBench) -> None:
-    """A process of the host's own pid namespace, in one hierarchy only, in a cgroup below the leaf."""
-    real.do("cgroup")
-    where = cgroup_tree.places(real.facts["cgroup"])
-    leaf = where["cgroup2"] if version == 2 else where["dirs"]["pids"]
-    real.host.make_dir(f"{leaf}/below", 0o755)
-    child = os.fork()
-    if child == 0:
-        try:
-            with open(f"{leaf}/below/cgroup.procs", "w") as file:
-                file.write("0")
-            os.kill(os.getpid(), signal.SIGSTOP)
-        finally:
-            os._exit(1)
-    try:
-        os.waitid(os.P_PID, child, os.WSTOPPED)
-        assert real.host.pids_in(f"{leaf}/below") == [child]
-
-        real.host.kill_all([leaf], 5)
-
-        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-        assert ended is not None
-        assert real.host.pids_in(f"{leaf}/below") == []
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-
-
-@pytest.mark.root
-def test_the_devices_of_a_version_2_cgroup_are_limited_by_the_kernel(real: LinuxBench) -> None:
-    real.do("cgroup")
-    leaf = cgroup_tree.places(real.facts["cgroup"])["cgroup2"]
-    real.host.limit_devices(leaf, ["c 1:3 rwm"])
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            with open(f"{leaf}/cgroup.procs", "w") as file:
-                file.write("0")
-            os.close(os.open("/dev/null", os.O_RDWR))
-            try:
-                os.open("/dev/zero", os.O_RDONLY)
-            except PermissionError:
-                status = 0
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
