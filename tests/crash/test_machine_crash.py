@@ -14,10 +14,7 @@ from machine.events import SCHEMA
 from machine.resources import HOLDS
 from tests.event_order import violations
 from tests.fakes import Fuse
-from tests.world import (
-    Computer,
-    PowerCut,
-    Step,
+from tests.steps import (
     ask_to_start,
     create,
     deafen,
@@ -33,6 +30,7 @@ from tests.world import (
     unpause,
     update,
 )
+from tests.world import Computer, PowerCut, Step
 
 CREATE, EXIT, RM, RM_FORCE = create(), end_with(3), remove(), remove(force=True)
 IMPORT, RMI = run_a_job("1ayer"), remove_image("x")

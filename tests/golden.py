@@ -1,0 +1,152 @@
+"""What golden journals are made of: lives that between them have every event, on a clock and ids that are fixed."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from eventstore.schema import Schema
+from machine import decide
+from machine import events as ev
+from machine.events import SCHEMA
+from machine.world import World
+from tests.memory_journal import Lines
+from tests.steps import (
+    ask_to_start,
+    create,
+    deafen,
+    end_with,
+    let_the_deadline_pass,
+    pause,
+    remove,
+    remove_image,
+    rename,
+    run_a_job,
+    start,
+    stop,
+    unpause,
+    update,
+)
+from tests.world import Computer, Step
+
+# --- steps beside those of tests.world -----------------------------------------------------------------
+
+
+def the_id(computer: Computer) -> str:
+    return computer.world.names["c1"]
+
+
+def watch(computer: Computer) -> None:
+    """A monitor takes over."""
+    monitor = ev.ContainerMonitored(pid=99, start=1099, boot=computer.kernel.boot)
+    computer.engine.settle(f"container/{the_id(computer)}", note=monitor)
+
+
+def exec_two(computer: Computer) -> None:
+    """One session ends, one is open until the container's end."""
+    for exec_id in ("exec-1", "exec-2"):
+        command = ["sh", "-c", "echo \u00e4 | grep x"]
+        started = ev.ExecStarted(exec=exec_id, command=command, user="1000", tty=True)
+        computer.engine.decide(decide.begin_exec, "c1", started)
+    computer.engine.decide(decide.end_exec, the_id(computer), "exec-1", 126)
+
+
+def kill(signal: int) -> Step:
+    return lambda computer: computer.decide(decide.kill, "c1", signal)
+
+
+def lose_the_program(computer: Computer) -> None:
+    computer.kernel.missing.add("/bin/sh")
+
+
+def refuse(name: str, code: int) -> Step:
+    """From now on the kernel refuses one kind of call."""
+
+    def refused(*_arguments: Any, **_options: Any) -> None:
+        raise OSError(code, "refused", "/sys/fs/cgroup/x")
+
+    return lambda computer: setattr(computer.host, name, refused)
+
+
+def lose_the_run_directory(computer: Computer) -> None:
+    computer.kernel.tree.at("/run").entries.clear()
+    computer.furnish_run()
+    computer.recover()
+
+
+def wait_for_the_restart(computer: Computer) -> None:
+    computer.clock.now += 1 << 40
+    computer.decide(decide.restart_now, the_id(computer), computer.clock.now)
+
+
+# --- scenarios -----------------------------------------------------------------------------------------
+
+CREATE, RESTARTS = create(), create(restart={"policy": "on-failure", "max": 3})
+SET = create(
+    hostname="box", limits={"memory": 1 << 26, "cpuset_cpus": "0"}, labels={"of": "\u4e2d\U0001f40b"}
+)
+IMPORT = run_a_job("1ayer")
+
+# "<scenario>.<status of its container, image or job>" -> what happens.
+SCENARIOS: dict[str, tuple[Step, ...]] = {
+    "created.created": (SET,),
+    "life.removed": (CREATE, start, watch, end_with(3), remove()),
+    "running.running": (SET, start, watch),
+    "run-rm.removed": (create(auto_remove=True), start, watch, end_with(0)),
+    "exit.exited": (CREATE, start, end_with(3)),
+    "stop.exited": (CREATE, start, stop),
+    "stop-ignored.stopping": (CREATE, start, deafen, stop),
+    "stop-overdue.exited": (CREATE, start, deafen, stop, let_the_deadline_pass),
+    "kill.running": (CREATE, start, kill(10), kill(1)),
+    "pause.paused": (CREATE, start, pause),
+    "unpause.running": (CREATE, start, pause, unpause),
+    "rename.running": (CREATE, start, rename),
+    "update.running": (SET, start, update(pids=20)),
+    "update-refused.running": (CREATE, start, refuse("write_control", errno.EINVAL), update(pids=20)),
+    "exec.running": (CREATE, start, exec_two),
+    "exec-ended.exited": (CREATE, start, exec_two, end_with(0)),
+    "not-found.failed": (CREATE, lose_the_program, start),
+    "start-again.running": (CREATE, start, end_with(1), start),
+    "restart.restarting": (RESTARTS, start, end_with(1)),
+    "restarted.running": (RESTARTS, start, end_with(1), wait_for_the_restart),
+    "monitor-killed.running": (CREATE, start, Computer.recover),
+    "run-directory-lost.running": (CREATE, start, lose_the_run_directory),
+    "killed-while-starting.running": (CREATE, ask_to_start, Computer.recover),
+    "reboot.exited": (CREATE, start, Computer.power_cut),
+    "reboot-restarts.restarting": (RESTARTS, start, Computer.power_cut),
+    "rm-force.removed": (CREATE, start, pause, remove(force=True)),
+    "cgroup-busy.removed": (CREATE, start, refuse("remove_cgroup", errno.EBUSY), remove(force=True)),
+    "import.published": (IMPORT,),
+    "import-abandoned.abandoned": (run_a_job("1ayer", fails=True),),
+    "rmi.removed": (IMPORT, remove_image("x")),
+}
+
+
+def lived(scenario: str) -> Computer:
+    """The scenario from its beginning to its end, the same each time."""
+    computer = Computer()
+    computer.live(SCENARIOS[scenario])
+    return computer
+
+
+def recorded(scenario: str) -> tuple[bytes, dict[str, Any]]:
+    """The journal's bytes, and the world that they lead to as JSON values."""
+    disk = lived(scenario).disk
+    return b"".join(disk.lines), folded(disk).dump()
+
+
+def folded(disk: Lines) -> World:
+    world = World()
+    for event in disk.events(SCHEMA):
+        world.apply(event)
+    return world
+
+
+def fingerprint(schema: Schema) -> dict[str, dict[str, str]]:
+    """Tag -> field -> its type, and its default where it has one; in the order of the line."""
+    found: dict[str, dict[str, str]] = {}
+    for event in schema.events:
+        types: dict[str, str] = event.__annotations__
+        defaults = {name: f" = {value!r}" for name, value in event.defaults.items()}
+        found[event.tag] = {name: types[name] + defaults.get(name, "") for name in event.fields}
+    return found
