@@ -11,6 +11,7 @@ from binascii import b2a_base64
 
 from eventstore.errors import Malformed, NewerSchema
 from eventstore.event import ENVELOPE, Event
+from eventstore.schema import FRAME
 
 try:
     from _sha256 import sha256  # type: ignore[import-not-found]  # typeshed has none of the C modules
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
         def update(self, data: bytes, /) -> None: ...
 
 
-FRAME = ("t", "d", "m", "h")  # the keys that a line has beside its event's own
 GENESIS = "A" * 43  # the link before the first line: 32 zero bytes
 END = len(',"h":"') + 43 + len('"}\n')  # bytes of a line behind what its link covers
 _LEAST, _MOST = -(1 << 63), (1 << 64) - 1  # the integers that every reader takes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from eventstore.codec import FRAME
 from eventstore.event import ENVELOPE, Event
 
 TYPE_CHECKING = False
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
 
     type_of_upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
+FRAME = ("t", "d", "m", "h")  # the keys that a line has beside its event's own
 HOUSEKEEPING = "journal"  # the stream of the two events below
 
 

@@ -121,9 +121,6 @@ class RecordingOs:
         self.ops.append(Op("name", name=Name(path, number)))
         return number
 
-    def _inside(self, path: str) -> bool:
-        return path.startswith(self.root)
-
     def acknowledge(self, n: int) -> None:
         self.ops.append(Op("acknowledged", acknowledged=n))
 
@@ -132,7 +129,7 @@ class RecordingOs:
         descriptor = os.open(path, flags, mode)
         if path.startswith("/proc/self/fd/"):
             self._open[descriptor] = self._open[int(path.rsplit("/", 1)[1])]
-        elif self._inside(path):
+        elif path.startswith(self.root):
             if not there:
                 number = self._number(path)
                 self.ops.append(Op("change", number, Change("mode", mode)))
@@ -191,20 +188,20 @@ class RecordingOs:
 
     def rename(self, old: str, new: str) -> None:
         os.rename(old, new)
-        if self._inside(new):
+        if new.startswith(self.root):
             self._numbers[new] = self._numbers.pop(old)
             self.ops.append(Op("name", name=Name(new, self._numbers[new], old)))
 
     def unlink(self, path: str) -> None:
         os.unlink(path)
-        if self._inside(path):
+        if path.startswith(self.root):
             self._numbers.pop(path)
             self.ops.append(Op("name", name=Name(path, 0)))
 
     def makedirs(self, path: str, mode: int = 0o777, *, exist_ok: bool = False) -> None:
         there = os.path.isdir(path)
         os.makedirs(path, mode, exist_ok=exist_ok)
-        if not there and self._inside(path):
+        if not there and path.startswith(self.root):
             self.ops.append(Op("name", name=Name(path, -1)))
 
 

@@ -21,9 +21,10 @@ from eventstore.schema import Repaired
 from eventstore.verify import verify
 from tests.journal_damage import Place
 from tests.journal_events import BY, SCHEMA, Noted, World
+from tests.journal_faults import FaultyOs, failing, half_then
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -36,42 +37,6 @@ def place(tmp_path: Path) -> Place:
 def note(journal: Journal, world: World, text: str, *, reserve: bool = False, sync: bool = True) -> None:
     with journal.transaction(world, by=BY, why="user", op="x") as tx:
         tx.append("thing/1", Noted(text=text), reserve=reserve, sync=sync)
-
-
-class FaultyOs:
-    """`os`, with some calls replaced."""
-
-    def __init__(self, **calls: Callable[..., Any]) -> None:
-        self.__dict__.update(calls)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
-
-
-def failing(number: int, times: int = 1, call: Callable[..., Any] = lambda *_: None) -> Callable[..., Any]:
-    """A call that reports `number` the first `times` times."""
-    left = [times]
-
-    def do(*arguments: Any) -> Any:
-        if left[0]:
-            left[0] -= 1
-            raise OSError(number, os.strerror(number))
-        return call(*arguments)
-
-    return do
-
-
-def half_then(number: int) -> Callable[[int, bytes], int]:
-    """A write(2) of half of it, and then none."""
-    calls = []
-
-    def write(file: int, data: bytes) -> int:
-        calls.append(data)
-        if len(calls) == 1:
-            return os.write(file, data[: len(data) // 2])
-        raise OSError(number, os.strerror(number))
-
-    return write
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
@@ -226,6 +191,7 @@ from eventstore.errors import NotWritable, WriteFailed
 from eventstore.journal import Journal
 from eventstore.reader import read_events
 from eventstore.verify import verify
+from tests.journal_faults import FaultyOs, failing, half_then
 from tests.journal_events import BY, SCHEMA, Noted, World
 
 def start():

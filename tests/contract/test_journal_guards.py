@@ -1,0 +1,219 @@
+"""Locks, copies, schemas, rights, and what the writing half may import."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from eventstore.bulk import bulk_decoder
+from eventstore.errors import (
+    ForeignHost,
+    LockTimeout,
+    NewerSchema,
+    NotReadable,
+    NotWritable,
+)
+from eventstore.journal import Journal
+from eventstore.reader import read_events
+from eventstore.schema import Schema
+from eventstore.verify import verify
+from tests.journal_events import SCHEMA, Counted, Noted, World
+from tests.journal_home import Home, note, transaction
+
+if TYPE_CHECKING:
+    pass
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def test_a_reader_needs_no_lock_and_cannot_write(home: Home) -> None:
+    journal, world = home.create(), World()
+    with transaction(journal, world):
+        reader = home.open(read_only=True)
+        reader.refresh(World())
+        with pytest.raises(NotWritable, match="opened for reading only"):
+            transaction(reader, World())
+
+
+def test_who_holds_the_lock_is_named_when_it_takes_too_long(home: Home) -> None:
+    journal, other = home.create(), home.open(deadline=0.02)
+
+    with (
+        transaction(journal, World()),
+        pytest.raises(
+            LockTimeout, match=f"is locked by process {os.getpid()} since more than 0.02 s"
+        ) as caught,
+    ):
+        note(other, World(), "a")
+
+    assert caught.value.holder == os.getpid()
+
+
+def test_a_forked_child_does_not_keep_the_lock_of_a_dead_parent(home: Home) -> None:
+    program = f"""
+import os, sys, time
+from eventstore.journal import Journal
+from tests.journal_events import BY, SCHEMA, World
+journal = Journal.open({home.directory!r}, SCHEMA, run_dir={home.run!r})
+with journal.transaction(World(), by=BY, why="user", op="x"):
+    reading, writing = os.pipe()
+    if not os.fork():
+        journal.drop_locks_after_fork()
+        os.write(writing, b"dropped")
+        sys.stdin.read()
+        os._exit(0)
+    os.read(reading, 7)
+    print("held", flush=True)
+    os.kill(os.getpid(), 9)
+"""
+    home.create().close()
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout
+        assert child.stdout.readline() == b"held\n"
+        child.wait()
+        note(home.open(deadline=5.0), World(), "a")  # while the grandchild still waits for its stdin
+
+
+def test_the_lock_file_may_be_deleted_under_two_writers(home: Home) -> None:
+    first, second = home.create(), home.open()
+    ours, theirs = World(), World()
+    note(first, ours, "a")
+    os.unlink(f"{home.directory}/lock")
+    note(second, theirs, "b")
+    note(first, ours, "c")
+
+    assert verify(home.directory).findings == []
+
+
+def test_the_run_directory_may_vanish_under_a_writer(home: Home) -> None:
+    journal, world = home.create(), World()
+    note(journal, world, "a")
+    for name in os.listdir(home.run):
+        os.unlink(f"{home.run}/{name}")
+    os.rmdir(home.run)
+
+    note(journal, world, "b")
+
+    assert world.texts() == ["a", "b"]
+
+
+def test_a_copy_of_a_journal_in_use_is_refused(home: Home, tmp_path: Path) -> None:
+    home.create().close()
+    copy = str(tmp_path / "copy")
+    subprocess.run(["cp", "-a", home.directory, copy], check=True)
+
+    with pytest.raises(ForeignHost, match="this is a copy of a journal that was in use in this boot"):
+        Journal.open(copy, SCHEMA, run_dir=home.run)
+
+
+def test_a_newer_schema_starts_a_segment_of_its_own(home: Home) -> None:
+    newer = Schema(2, (Noted, Counted), (lambda line: line,))
+    journal, world = home.create(), World()
+    note(journal, world, "a")
+
+    note(home.open(newer), World(), "b")
+
+    assert len(home.segments()) == 2
+    with pytest.raises(NewerSchema, match="has schema 2, this version knows schema 1: use the newer version"):
+        journal.refresh(world)
+    with pytest.raises(NewerSchema):
+        home.open().refresh(World())
+
+
+def test_lines_of_an_older_schema_are_read_through_the_upcasters(home: Home) -> None:
+    journal, world = home.create(), World()
+    note(journal, world, "a")
+
+    def shout(line: dict[str, Any]) -> dict[str, Any]:
+        return line | {"text": line["text"].upper()} if line["t"] == "test.noted" else line
+
+    newer = Schema(2, (Noted, Counted), (shout,))
+    found = World()
+    note(home.open(newer, decode=bulk_decoder(newer)), found, "b")
+
+    assert found.texts() == ["A", "b"]
+
+
+def test_two_processes_that_create_at_once_agree_on_one_journal(home: Home) -> None:
+    program = f"""
+import sys
+from eventstore.journal import Journal
+from tests.journal_events import SCHEMA
+sys.stdin.read(1)
+print(Journal.open_or_create({home.directory!r}, SCHEMA, run_dir={home.run!r}).uuid)
+"""
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", program], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    for child in children:
+        assert child.stdin
+        child.stdin.write(b"x")
+        child.stdin.flush()
+    uuids = {child.communicate()[0] for child in children}
+
+    assert len(uuids) == 1
+    assert all(child.returncode == 0 for child in children)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
+def test_somebody_without_the_right_to_read_is_told_so(home: Home) -> None:
+    home.create().close()
+    found: list[object] = []
+
+    def as_nobody() -> None:
+        # setfsuid applies to the thread alone.
+        import ctypes
+
+        ctypes.CDLL(None).setfsuid(65534)
+        try:
+            home.open(read_only=True)
+        except NotReadable as error:
+            found.append(str(error))
+
+    thread = threading.Thread(target=as_nobody)
+    thread.start()
+    thread.join()
+
+    assert found == [f"{home.directory} cannot be read: Permission denied"]
+
+
+def test_the_writing_half_needs_no_schema_library(home: Home) -> None:
+    program = f"""
+import sys
+sys.path.insert(0, {str(REPOSITORY)!r})
+from eventstore.event import Event
+from eventstore.journal import Journal
+from eventstore.schema import Schema
+class Noted(Event, tag="test.noted"):
+    text: str
+class World:
+    def apply(self, event): pass
+    def version(self, stream): return 0
+journal = Journal.open({home.directory!r}, Schema(1, (Noted,)), run_dir={home.run!r})
+with journal.transaction(World(), by={{}}, why="user", op="x") as tx:
+    tx.append("thing/1", Noted(text="a"))
+heavy = "typing re enum json collections dataclasses pathlib socket subprocess msgspec click logging contextlib hashlib"
+print([name for name in heavy.split() if name in sys.modules])
+"""
+    home.create().close()
+
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, check=True)
+
+    assert done.stdout == b"[]\n"
+    assert [event.tag for event in read_events(home.directory, SCHEMA)][1:] == ["test.noted"]
