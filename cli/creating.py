@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import Any
 
 from cli import images
 from cli.run_options import RunOptions
 from cli.session import Session
+from cli.shown import printable, shown
 from effects import process_file
 from machine import decide
 from machine.engine import Engine
@@ -17,7 +17,6 @@ from machine.events import ContainerCreated
 from machine.subjects import Container
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-SHOWN = 1024  # bytes of a command line that the journal keeps, for people; the process file has it whole
 INIT_PROGRAMS = ("tini-static", "tini", "catatonit")
 
 
@@ -98,25 +97,10 @@ def _settings(options: RunOptions, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _init_program() -> str:
+    import shutil
+
     for name in INIT_PROGRAMS:
         found = shutil.which(name, path="/usr/bin:/usr/sbin:/bin:/sbin:/usr/libexec/podman:/usr/local/bin")
         if found:
             return found
     raise NoInit
-
-
-def shown(argv: list[str]) -> list[str]:
-    """The command line for people: printable, and cut to a length that a journal line can carry."""
-    words: list[str] = []
-    room = SHOWN
-    for word in map(printable, argv):
-        if len(word) > room:
-            return [*words, f"{word[:room]}..."]
-        words.append(word)
-        room -= len(word)
-    return words
-
-
-def printable(text: str) -> str:
-    r"""Undecodable bytes as \xNN: the journal is UTF-8."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

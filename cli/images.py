@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-from cli.jobs import Work
-from cli.progress import Progress
 from cli.report import line_of
 from cli.session import Session
 from effects import failpoints, layers
@@ -19,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from cli.progress import Progress
     from effects import archive
 
 DEFAULT_IMAGE = "busybox"
@@ -54,6 +53,9 @@ def import_stream(
 ) -> Image:
     """Extract a tar stream into a layer and publish it under `name`. Whole or not at all."""
     parse.name(name, "image name")
+    from cli.jobs import Work
+    from cli.progress import Progress
+
     with Work(session, "import", str(source.get("path", "-")), name) as work:
         failpoints.step()
         os.mkdir(f"{work.staging}/fs", 0o755)
@@ -101,6 +103,7 @@ def _from_tar(session: Session, path: str, name: str) -> Image:
 
 def _embedded(session: Session) -> Image:
     """The default image, made from the host's static busybox."""
+    from cli.jobs import Work
     from effects import busybox
 
     program = busybox.find()

@@ -10,6 +10,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 from zlib import crc32
 
@@ -21,6 +22,7 @@ from cli.settler import Settler
 from effects import failpoints, identity
 from effects.linux import LinuxHost
 from effects.locks import Locks
+from eventstore import plainjson
 from eventstore.errors import JournalMissing
 from eventstore.event import Event
 from eventstore.journal import Journal
@@ -91,17 +93,13 @@ class Session:
         return f"{self.root}/containers/{container.id}"
 
     def _read(self, *, read_only: bool) -> tuple[Journal, World]:
-        from eventstore.bulk import bulk_decoder
-
         snapshots = Snapshots(f"{self.root}/journal")
         found = None if self.from_zero else snapshots.load(snapshot_code())
         cursor, world = None, World()
         if found is not None:
-            import msgspec
-
-            cursor, world = found[0], World.load(msgspec.json.decode(found[1]))
+            cursor, world = found[0], World.load(plainjson.loads(found[1]))
         journal = bootstrap.open_journal(
-            self.root, self.run, cursor=cursor, decode=bulk_decoder(SCHEMA), read_only=read_only
+            self.root, self.run, cursor=cursor, decode=_in_bulk, read_only=read_only
         )
         self.folded = journal.refresh(world)
         self.places = bootstrap.places(self.root, self.run, journal)
@@ -109,11 +107,9 @@ class Session:
 
     def events_after(self, n: int) -> list[Event]:
         """What the journal has had since event `n`."""
-        from eventstore.bulk import bulk_decoder
         from eventstore.reader import read_events
 
-        decode = bulk_decoder(SCHEMA)
-        return list(read_events(f"{self.root}/journal", SCHEMA, after=n, decode=decode))
+        return list(read_events(f"{self.root}/journal", SCHEMA, after=n, decode=_in_bulk))
 
     def told(self, events: list[Event], names: dict[str, str]) -> list[str]:
         """Events in words, the containers by the names that `names` has for their streams."""
@@ -175,10 +171,16 @@ class Session:
     def close(self) -> None:
         """Leave a snapshot behind where many events had to be folded; a cache, so its failure costs only time."""
         if self._engine is not None and self.folded >= SNAPSHOT_EVERY:
-            import msgspec
+            payload = plainjson.dumps(self._engine.world.dump())
+            with suppress(OSError):
+                Snapshots(f"{self.root}/journal").save(snapshot_code(), self._engine.journal.cursor, payload)
 
-            payload = msgspec.json.encode(self._engine.world.dump())
-            Snapshots(f"{self.root}/journal").save(snapshot_code(), self._engine.journal.cursor, payload)
+
+def _in_bulk(data: bytes) -> list[Event]:
+    """Decode many lines; the journal asks for it where there are many, since msgspec takes 20 ms to import."""
+    from eventstore.bulk import bulk_decoder
+
+    return bulk_decoder(SCHEMA)(data)
 
 
 def pass_session(function: Callable[..., Any]) -> Callable[..., Any]:

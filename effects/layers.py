@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 
 from effects import syscalls
+from eventstore.plainjson import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def publish(staging: str, layers: str, digest: str, config: dict[str, Any]) -> s
 def config(path: str) -> dict[str, Any]:
     """What the image says of itself: cmd, entrypoint, env, workdir, user; empty where it says nothing."""
     try:
-        with open(f"{path}/config.json", encoding="utf-8") as file:
-            return dict(json.load(file))
+        with open(f"{path}/config.json", "rb") as file:
+            return dict(loads(file.read()))
     except FileNotFoundError:
         return {}
 
@@ -67,8 +67,8 @@ def sync_directory(path: str) -> None:
 
 def _write_config(staging: str, value: dict[str, Any]) -> None:
     fd = os.open(f"{staging}/config.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(fd, "w", encoding="utf-8") as file:
-        json.dump(value, file, sort_keys=True)
+    with open(fd, "wb") as file:
+        file.write(dumps(value))
 
 
 def _sync_filesystem(path: str) -> None:

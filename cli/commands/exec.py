@@ -7,12 +7,12 @@ import sys
 from typing import Any
 
 from cli import early
-from cli.creating import shown
 from cli.options import command
 from cli.relay import Outcome
 from cli.relay_exec import relay_pipes, relay_pty
 from cli.run_options import ExecOptions, exec_options
 from cli.session import Session, pass_session
+from cli.shown import shown
 from effects import cgroup_tree, control, process_file
 from machine import decide
 from machine.errors import MachineError
