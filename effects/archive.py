@@ -119,7 +119,7 @@ def extract(
     return Unpacked(digest=digest.hexdigest(), size=size, told=told)
 
 
-def _write(feed: int, piece: bytes) -> bool:
+def _write(feed: int, piece: bytes | memoryview) -> bool:
     """False if nobody reads any more."""
     rest = memoryview(piece)
     try:

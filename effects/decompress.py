@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 PIECE = 1 << 20
-_COMPRESSED_PIECE = 1 << 18
+_COMPRESSED_PIECE = _PLAIN_PIECE = 1 << 18  # fits into a processor's cache
 _XZ_MEMORY = 160 << 20  # xz -9 needs 65 MiB to decode; --memlimit of the xz program is off by default
 
 
@@ -42,10 +42,10 @@ class Source:
         self._fd = source_fd
         self.consumed = 0
 
-    def pieces(self) -> Iterator[bytes]:
-        """The decompressed content; ArchiveError if it is damaged."""
+    def pieces(self) -> Iterator[bytes | memoryview]:
+        """The decompressed content, each piece good until the next; ArchiveError if it is damaged."""
         head = b""
-        while len(head) < _LONGEST and (piece := self._read(PIECE)):
+        while len(head) < _LONGEST and (piece := self._read(_PLAIN_PIECE)):
             head += piece
         for magic, name, decoder in _FORMATS:
             if head.startswith(magic):
@@ -57,11 +57,14 @@ class Source:
         self.consumed += len(piece)
         return piece
 
-    def _plain(self, head: bytes) -> Iterator[bytes]:
-        piece = head
-        while piece:
-            yield piece
-            piece = self._read(PIECE)
+    def _plain(self, head: bytes) -> Iterator[bytes | memoryview]:
+        if head:
+            yield head
+        # One buffer for all: a new one for each piece would cost a page fault every 4 KiB.
+        buffer = memoryview(bytearray(_PLAIN_PIECE))
+        while got := os.readv(self._fd, [buffer]):
+            self.consumed += got
+            yield buffer[:got]
 
     def _decoded(self, data: bytes, name: str, new: Callable[[], Decoder]) -> Iterator[bytes]:
         decoder: Decoder | None = new()

@@ -187,7 +187,7 @@ class _Walk:
         elif not self._again(path, state):
             member.size = state.st_size
             self.entries += 1
-            self._writer.file(descriptor, member)
+            self._writer.file(descriptor, member, occupied=state.st_blocks * 512)
 
     def _special(self, path: bytes, state: os.stat_result, link: bytes) -> None:
         kind = _KINDS.get(stat.S_IFMT(state.st_mode))

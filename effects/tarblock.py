@@ -5,7 +5,7 @@ Deterministic: no names of users, no times but the file's, nothing of this machi
 
 from __future__ import annotations
 
-from effects.tarformat import BLOCK, BLOCKDEV, CHARACTER, CONFIG_KEY, REGULAR
+from effects.tarformat import BLOCK, BLOCKDEV, CHARACTER, CONFIG_KEY, REGULAR, byte_sum
 
 END = bytes(2 * BLOCK)
 _MAX_NAME, _MAX_PREFIX = 100, 155
@@ -146,4 +146,4 @@ def _ustar(entry: Member, prefix: bytes, name: bytes, seconds: int) -> bytes:
         minor,
         prefix.ljust(167, b"\0"),
     )
-    return b"%s%06o\0 %s" % (block[:148], sum(block), block[156:])
+    return b"%s%06o\0 %s" % (block[:148], byte_sum(block), block[156:])

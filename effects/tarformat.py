@@ -7,6 +7,7 @@ Sources: POSIX.1-2024 `pax` (ustar and pax interchange formats), GNU tar manual,
 from __future__ import annotations
 
 import errno
+from zlib import adler32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +80,14 @@ class Entry:
 
 def padded(size: int) -> int:
     return (size + BLOCK - 1) // BLOCK * BLOCK
+
+
+def byte_sum(block: bytes) -> int:
+    """The sum of a block's bytes, in a tenth of the time that sum() takes.
+
+    The lower half of Adler-32 is 1 + the sum of all bytes modulo 65521, which 256 bytes cannot exceed.
+    """
+    return (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
 
 
 def text(field: bytes) -> bytes:

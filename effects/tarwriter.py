@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PIECE = 1 << 20
+_IOV_MAX = 1024  # pieces that one writev(2) takes
 _HOLES = 1 << 20  # a file that saves less is written whole: the same bytes wherever it lies
 
 
@@ -25,20 +26,24 @@ class Writer:
     def __init__(self, out_fd: int, progress: Callable[[int], object] | None) -> None:
         self._fd = out_fd
         self._progress = progress
-        self._buffer = bytearray()
+        self._pieces: list[bytes] = []
+        self._flushed = 0
         self.written = 0
 
-    def put(self, data: bytes | memoryview) -> None:
-        self._buffer += data
+    def put(self, data: bytes) -> None:
+        self._pieces.append(data)
         self.written += len(data)
-        if len(self._buffer) >= _PIECE:
+        if self.written - self._flushed >= _PIECE or len(self._pieces) == _IOV_MAX:
             self.flush()
 
     def flush(self) -> None:
-        rest = memoryview(bytes(self._buffer))
-        self._buffer.clear()
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
+        done = os.writev(self._fd, self._pieces) if self._pieces else 0
+        if done < self.written - self._flushed:
+            rest = memoryview(b"".join(self._pieces))[done:]
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        self._pieces.clear()
+        self._flushed = self.written
         if self._progress is not None:
             self._progress(self.written)
 
@@ -56,10 +61,14 @@ class Writer:
             self.put(zeros)
             length -= len(zeros)
 
-    def file(self, descriptor: int, entry: Member) -> None:
-        """A regular file of `entry.size` bytes: its headers, attributes and data; holes are left out."""
+    def file(self, descriptor: int, entry: Member, *, occupied: int) -> None:
+        """A regular file of `entry.size` bytes: its headers, attributes and data.
+
+        Its holes are left out, if it occupies so many bytes less on disk that there must be some.
+        """
         records = attributes(descriptor)
-        parts = _parts(descriptor, entry.size)
+        # Also true of a compressing file system's files, which have no holes: hence the second look.
+        parts = _parts(descriptor, entry.size) if occupied + _HOLES <= entry.size else None
         if parts is None:
             self.put(tarblock.member(entry, records))
             self.copy(descriptor, 0, entry.size)
@@ -105,9 +114,6 @@ def attributes(descriptor: int) -> list[tuple[bytes, bytes]]:
 
 def _parts(descriptor: int, size: int) -> list[tuple[int, int]] | None:
     """(offset, length) of what is no hole; None if the file is to be written whole."""
-    # Also true of a compressing file system's files, which have no holes: hence the second look below.
-    if os.fstat(descriptor).st_blocks * 512 + _HOLES > size:
-        return None
     parts: list[tuple[int, int]] = []
     at = 0
     while at < size and len(parts) < MAX_SEGMENTS:
