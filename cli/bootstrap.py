@@ -1,14 +1,13 @@
-"""Join the parts: the only module that knows the journal, the machine and the effects together. LEAN."""
+"""Join the parts: the only module that knows the journal, the machine and the effects together. LEAN.
+
+What a command may do without (the effects, 15 modules) is imported where it is first wanted.
+"""
 
 from __future__ import annotations
 
 import os
 
 from effects import failpoints
-from effects.handler import Effects
-from effects.host import CHANGES
-from effects.linux import LinuxHost
-from effects.registry import HANDLERS
 from eventstore.journal import Journal
 from machine.engine import Actor, Engine
 from machine.events import SCHEMA
@@ -18,12 +17,16 @@ from machine.world import World
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
+    from effects.handler import Effects
+    from effects.linux import LinuxHost
     from eventstore.cursor import Cursor
     from eventstore.event import Event
 
 DEFAULT_ROOT = "/var/lib/mydocker"
 DEFAULT_RUN = "/run/mydocker"
+VERBS = ("probe", "do", "undo", "change", "exit_status")
 APPENDS = frozenset({"transaction"})
 UNSET_LOGIN = 4294967295  # /proc/self/loginuid of a process that nobody logged in for
 
@@ -48,13 +51,35 @@ def places(root: str, run: str, journal: Journal) -> Places:
     return Places(root, run, journal.root_id)
 
 
-def engine(
-    journal: Journal, world: World, where: Places, actor: Actor, *, host: LinuxHost | None = None
-) -> Engine:
-    """The engine on the real kernel."""
-    fused = failpoints.fused(host or LinuxHost(), CHANGES)
-    journal = failpoints.fused(journal, APPENDS)
-    return Engine(journal, world, Effects(HANDLERS, fused), where, actor)
+def engine(journal: Journal, world: World, where: Places, actor: Actor, effects: Effects | OnDemand) -> Engine:
+    """The engine; `effects` is what `kernel` made, or `OnDemand`."""
+    return Engine(failpoints.fused(journal, APPENDS), world, effects, where, actor)
+
+
+def kernel(host: LinuxHost) -> Effects:
+    """The handlers on the real kernel."""
+    from effects.handler import Effects
+    from effects.host import CHANGES
+    from effects.registry import HANDLERS
+
+    return Effects(HANDLERS, failpoints.fused(host, CHANGES))
+
+
+class OnDemand:
+    """Effects that are loaded when the first of them is wanted: most commands only decide, and leave the rest
+    to a monitor. `secrets`: contents of process files, for the directory's handler.
+    """
+
+    def __init__(self, secrets: dict[str, bytes]) -> None:
+        self._secrets = secrets
+
+    def __getattr__(self, name: str) -> Any:
+        from effects.linux import LinuxHost
+
+        host = LinuxHost()
+        host.secrets = self._secrets
+        self.__dict__.update({verb: getattr(kernel(host), verb) for verb in VERBS})
+        return self.__dict__[name]
 
 
 def actor(command: str, *, op: str = "") -> Actor:

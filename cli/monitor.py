@@ -13,6 +13,9 @@ import os
 import select
 import time
 
+import effects.handler
+import effects.host
+import effects.registry  # noqa: F401 - loaded while the command decides, not when it has
 from cli import bootstrap, handover
 from cli.freezes import Freezes
 from effects import control, failpoints, identity
@@ -64,7 +67,7 @@ class Monitor:
         self.host = LinuxHost()
         actor = Actor({**request["by"], "pid": os.getpid()}, request["op"])
         where = bootstrap.places(root, run, journal)
-        self.engine = bootstrap.engine(journal, world, where, actor, host=self.host)
+        self.engine = bootstrap.engine(journal, world, where, actor, bootstrap.kernel(self.host))
         self.directory = where.container(self.container.id)
         self.server = Server(control.listen(self.directory))
         self.first = self.server.adopt(command)

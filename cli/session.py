@@ -18,9 +18,7 @@ import click
 
 from cli import bootstrap, options
 from cli.report import exit_code_of, line_of, say
-from cli.settler import Settler
 from effects import failpoints, identity
-from effects.linux import LinuxHost
 from effects.locks import Locks
 from eventstore import plainjson
 from eventstore.errors import JournalMissing
@@ -33,6 +31,10 @@ from machine.events import SCHEMA, ContainerCreated
 from machine.plan import Places
 from machine.subjects import Container, shape
 from machine.world import World
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cli.settler import Settler
 
 LIVE = ("starting", "running", "paused", "stopping")
 SNAPSHOT_EVERY = 512  # events; folding one costs about 2 us, loading a snapshot of 400 containers 0.5 ms
@@ -54,7 +56,6 @@ class Session:
         self.locks = Locks(root)
         self.secrets: dict[str, bytes] = {}
         self._command = command
-        self._host = LinuxHost()
         self._engine: Engine | None = None
         self._world: World | None = None
         self._journal: Journal | None = None
@@ -137,9 +138,8 @@ class Session:
             journal, world = self._read(read_only=False)
             self._journal = journal
             assert self.places is not None, "reading sets it"
-            self._host.secrets = self.secrets
-            actor = bootstrap.actor(self._command)
-            self._engine = bootstrap.engine(journal, world, self.places, actor, host=self._host)
+            actor, effects = bootstrap.actor(self._command), bootstrap.OnDemand(self.secrets)
+            self._engine = bootstrap.engine(journal, world, self.places, actor, effects)
             self._note_boot(self._engine)
         return self._engine
 
@@ -156,12 +156,14 @@ class Session:
         after_reboot = bool(engine.world.host.boot)
         engine.decide(decide.note_boot, boot=boot, machine=bootstrap.machine_id(), why="reboot")
         if after_reboot:
-            settler = Settler(engine, self.locks)
+            settler = self.settler()
             for subject in list(engine.world.subjects()):
                 settler.mend(subject.stream, why="reboot")
 
     def settler(self) -> Settler:
         """Who settles things for this command."""
+        from cli.settler import Settler
+
         return Settler(self.engine(), self.locks)
 
     def touch(self, reference: str) -> Container:
