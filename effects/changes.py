@@ -132,7 +132,7 @@ def _lookup(lowers: list[tuple[int, int]], name: str) -> tuple[os.stat_result | 
         state = _stat(handle, name)
         if state is None:
             continue
-        if _is_whiteout(state) or (shown is not None and not stat.S_ISDIR(state.st_mode)):
+        if _is_whiteout(state):
             break
         shown = shown or state
         if not stat.S_ISDIR(state.st_mode):

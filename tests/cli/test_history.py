@@ -90,6 +90,17 @@ def test_a_used_name_means_its_present_bearer_and_with_all_every_one(
     assert a[:12] in lines[1]
 
 
+def test_who_got_a_name_back_bore_it_last_and_is_listed_once(
+    reused: Written, capfd: pytest.CaptureFixture[str]
+) -> None:
+    a, b, c = map(container_id, "abc")
+    for old, new in (("c1", "c3"), ("c2", "c1"), ("c1", "c4")):
+        reused.decide(decide.rename, old, new)
+
+    assert numbers(reused.mydocker(capfd, "history", "c1")[1]) == of(reused, b)
+    assert numbers(reused.mydocker(capfd, "history", "--all", "c1")[1]) == of(reused, a, b, c)
+
+
 def test_a_name_that_nobody_bears_means_who_bore_it_last(
     reused: Written, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -251,6 +262,18 @@ def test_an_anomaly_is_marked_where_it_happened_and_nowhere_else(
 
     marked = [line for line in lines if " true " in line]
     assert marked == [f"{impossible.n} true anomaly: {sentence(impossible)}"]
+
+
+def test_what_a_boot_took_cannot_be_undone_any_more(past: Written, capfd: pytest.CaptureFixture[str]) -> None:
+    born = past.born("c1", "a")
+    past.decide(decide.start, "c1")
+    past.settle(f"container/{born}")
+    past.note("host", ev.HostBooted(boot="another", machine="m"))
+    impossible = past.note(f"container/{born}", ev.EffectUndo(kind="cgroup", key=born))
+
+    _, lines, _ = past.mydocker(capfd, "history", "--format={{.N}} {{.Anomaly}}", born)
+
+    assert [line for line in lines if line.endswith("true")] == [f"{impossible.n} true"]
 
 
 def test_a_failure_is_told_with_its_step_and_errno(past: Written, capfd: pytest.CaptureFixture[str]) -> None:

@@ -156,6 +156,20 @@ def test_a_paused_one_is_shown(past: Written, cat: Inmate, capfd: pytest.Capture
     assert past.mydocker(capfd, "stats", "--no-stream", "--format", "{{.PIDs}}")[1] == ["1"]
 
 
+def test_what_was_read_of_a_process_that_has_ended_meanwhile_is_dropped(
+    past: Written, cat: Inmate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pid, and with it the network that was read, may be another's by then."""
+    container = past.world.containers[past.lives("c1", "a", cat)]
+    assert command._sample(container) is not None
+
+    answers = [True, False]
+    monkeypatch.setattr(command, "is_live", lambda _: answers.pop(0))
+
+    assert command._sample(container) is None
+    assert answers == []
+
+
 def test_processor_time_is_a_share_of_one_processor_between_two_looks() -> None:
     cells = command._cells(usage(cpu=0, at=0), usage(cpu=3_000_000_000, at=2_000_000_000))
 
