@@ -18,7 +18,7 @@ def default_signals() -> None:
     for number in range(1, 65):
         if number in _OF_LIBC:
             syscalls.signal_default(number)
-        elif number not in _UNHANDLED:
+        elif number not in _UNHANDLED and _signal.getsignal(number) != _signal.SIG_DFL:
             _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
