@@ -130,15 +130,23 @@ def thaw(host: Host, leaves: list[str]) -> None:
 
 
 def _make_leaf(host: Host, mount: str, parent: str, name: str) -> None:
+    """The leaf, and its parent where it is missing: neighbours remove it whenever they leave it empty."""
     for attempt in range(_TRIES):
         try:
             host.make_dir(f"{mount}/{parent}/{name}", 0o755)
         except FileNotFoundError:
             if attempt == _TRIES - 1:
                 raise
-            host.make_dir(f"{mount}/{parent}", 0o755)
+            _make_parent(host, f"{mount}/{parent}")
         else:
             return
+
+
+def _make_parent(host: Host, directory: str) -> None:
+    try:
+        host.make_dir(directory, 0o755)
+    except FileNotFoundError:
+        return  # removed as soon as it was made: the leaf's next attempt finds out
 
 
 def _inherited(host: Host, mount: str, directory: str, file: str) -> str:

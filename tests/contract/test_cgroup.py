@@ -187,7 +187,8 @@ def test_the_parent_goes_with_its_last_child(bench: Bench) -> None:
     assert bench.leftovers() == []
 
 
-def test_a_parent_removed_meanwhile_is_made_again(bench: Bench) -> None:
+@pytest.mark.parametrize("noticed", [False, True], ids=["after it was made", "while it is made"])
+def test_a_parent_removed_meanwhile_is_made_again(noticed: bool, bench: Bench) -> None:
     """As by the undoing of a neighbour, which found it empty between our making it and our leaf."""
     real, parent = bench.host.make_dir, f"mydocker-{bench.root_id}"
     snatched: list[str] = []
@@ -197,6 +198,8 @@ def test_a_parent_removed_meanwhile_is_made_again(bench: Bench) -> None:
         if path.endswith(parent) and path not in snatched:
             snatched.append(path)
             bench.host.remove_cgroup(path, 0)
+            if noticed:
+                raise FileNotFoundError(errno.ENOENT, "gone before its mode was set", path)
 
     bench.host.make_dir = make_dir  # type: ignore[method-assign]
     bench.do("cgroup")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from effects.host import CHANGES
 from effects.host import __file__ as host_file
 from tests.contract.bench import FakeBench
-from effects.host import CHANGES
 from tests.fakes import LIMIT, OBSERVATIONS, Fuse, fused
 
 
