@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self
 
 QUIET = 1.0  # seconds
 EVERY = 0.1
+BAR = 24  # characters
+OFTEN = 4096  # events between two looks at the clock
 MIB = 1 << 20
 
 
 class Progress:
-    """`total` bytes where known, else 0."""
+    """`total` in what `update` counts, where it is known, else 0: bytes, or `unit`s such as "segments"."""
 
-    def __init__(self, what: str, total: int) -> None:
-        self._what, self._total = what, total
+    def __init__(self, what: str, total: int, unit: str = "") -> None:
+        self._what, self._total, self._unit = what, total, unit
         self._begun = time.monotonic()
         self._next = self._begun + QUIET if sys.stderr.isatty() else float("inf")
         self._shown = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody looks."""
+        return self._next != float("inf")
 
     def update(self, done: int) -> None:
         """Call as often as you like."""
@@ -28,17 +36,63 @@ class Progress:
             return
         self._next = now + EVERY
         self._shown = True
-        share = f" {min(100, 100 * done // self._total)} %" if self._total else ""
-        rate = done / MIB / (now - self._begun)
-        sys.stderr.write(f"\r\x1b[K{self._what}:{share} {done // MIB} MiB, {rate:.0f} MiB/s")
+        sys.stderr.write(f"\r\x1b[K{self._what}: {self._line(done, now - self._begun)}")
         sys.stderr.flush()
+
+    def _line(self, done: int, seconds: float) -> str:
+        share = f"{bar(done, self._total)} " if self._total else ""
+        if self._unit:
+            return f"{share}{done} {self._unit}"
+        return f"{share}{done // MIB} MiB, {done / MIB / seconds:.0f} MiB/s"
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         if self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+
+class Watched(Progress):
+    """For work that cannot call us: `done` is asked how far it is, by a thread of ours."""
+
+    def __init__(self, what: str, total: int, unit: str, done: Callable[[], int]) -> None:
+        super().__init__(what, total, unit)
+        self._done = done
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def _look(self) -> None:
+        while not self._over.wait(EVERY):
+            self.update(self._done())
+
+    def __enter__(self) -> Self:
+        if self.wanted:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        super().__exit__(*error)
+
+
+def counted(what: str, events: Iterable[Any], total: int) -> Iterator[Any]:
+    """The events as they come, shown on their way; `n` of each tells how far we are."""
+    with Progress(what, total, "events") as progress:
+        if not progress.wanted:
+            yield from events
+            return
+        for count, event in enumerate(events):
+            if not count % OFTEN:
+                progress.update(event.n)
+            yield event
+
+
+def bar(done: int, total: int) -> str:
+    """`[######..................]  25 %`."""
+    share = min(done, total)
+    full = BAR * share // total
+    return f"[{'#' * full}{'.' * (BAR - full)}] {100 * share // total:3} %"

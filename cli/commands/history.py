@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from cli import past
-from cli.accounts import account
+from cli.accounts import actor
+from cli.declare import argument, command, flag, value
 from cli.escape import json_line
-from cli.options import command, flag, value
 from cli.render import Column, listing, local_time
+from cli.report import echo
 from cli.session import Session, pass_session
 from machine.story import sentence
 
@@ -48,7 +49,7 @@ JOB_COLUMNS = [
     metavar="FORM",
     help="json (the journal's own lines), or a template such as {{.What}}.",
 )
-@click.argument("name", required=False)
+@argument("name", required=False)
 @pass_session
 def history(
     session: Session, name: str | None, form: str | None, *, every: bool, jobs: bool, no_trunc: bool
@@ -115,10 +116,7 @@ def job_row(job: dict[str, Any], *, whole: bool) -> dict[str, Any]:
 
 def who(by: dict[str, Any], *, whole: bool) -> str:
     """`root (login alice), pid 4711: run busybox`: as far as the event tells."""
-    words = account(by["uid"], unknown="uid ") if "uid" in by else "somebody"
-    login = by.get("login", -1)
-    if login >= 0 and login != by.get("uid"):
-        words += f" (login {account(login, unknown='uid ')})"
+    words = actor(by)
     if "pid" in by:
         words += f", pid {by['pid']}"
     cmd = str(by.get("cmd", ""))
@@ -131,13 +129,13 @@ def _cut(text: str, width: int) -> str:
 
 def _print(lines: Iterable[str]) -> None:
     for line in lines:
-        click.echo(line)
+        echo(line)
 
 
 def _print_as_on_disk(root: str, numbers: list[int]) -> None:
     """Into a pipe or a file byte for byte; at a terminal the same JSON without raw controls."""
     for line in past.lines(root, numbers):
-        click.echo(_harmless(line) if sys.stdout.isatty() else line, nl=False)
+        echo(_harmless(line) if sys.stdout.isatty() else line, nl=False)
 
 
 def _harmless(line: bytes) -> str:
