@@ -14,6 +14,7 @@ from tests.memory_journal import Clock, Lines, MemoryJournal
 
 C1 = container_id("a")
 STREAM = f"container/{C1}"
+LIMIT = 100  # effects; no test here needs half of them
 
 
 class Refusal:
@@ -54,6 +55,7 @@ class FakeEffects:
     def _answer(self, verb: str, kind: str, facts: dict[str, Any]) -> Any:
         self.before()
         self.asked.append(f"{verb} {kind}")
+        assert len(self.asked) < LIMIT, f"it does not come to rest: {self.asked[-3:]}"
         if (verb, kind) in self.broken:
             return self.broken[verb, kind]
         self.there.discard(kind) if verb == "undo" else self.there.add(kind)

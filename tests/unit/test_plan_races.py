@@ -104,6 +104,16 @@ def test_what_was_being_made_when_its_removal_was_decided_is_only_undone(kind: s
     assert history.settle(STREAM) == UNMAKE[UNMAKE.index(f"undo {kind}") :]
 
 
+@pytest.mark.parametrize("kind", ["root_link", "cgroup"])
+def test_what_fails_to_be_made_anew_under_a_stopping_container_does_not_fail_its_start(kind: str) -> None:
+    """It would end by the undoing of all it holds, instead of by the signal and the time it was given."""
+    history = in_status("stopping")
+    history.note(STREAM, ev.EffectLost(kind=kind, key="c1" if kind == "root_link" else C1))
+
+    assert history.settle(STREAM, failing(("do", kind))) == [f"do {kind}", "do signal"]
+    assert c1(history).status == "stopping"
+
+
 def test_a_creation_that_is_abandoned_amid_its_directory_is_undone() -> None:
     history = in_status("creating")
     history.begin(STREAM, next_step(history))
