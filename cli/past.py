@@ -51,7 +51,7 @@ def streams_of(session: Session, reference: str, *, every: bool) -> list[str]:
         return [reference]
     else:
         found = [_by_prefix(session, ids, reference)]
-    return [f"container/{container_id}" for container_id in found]
+    return list(dict.fromkeys(f"container/{container_id}" for container_id in found))
 
 
 def told(root: str, streams: Collection[str]) -> Iterator[tuple[Any, bool]]:
@@ -127,7 +127,7 @@ def _go_on(job: dict[str, Any], event: Any) -> None:
 
 
 def _containers(root: str) -> tuple[dict[str, list[str]], list[str]]:
-    """(name -> ids of its bearers, the last to get it last; all ids)."""
+    """(name -> ids of its bearers, the last to get it last, once for each time they got it; all ids)."""
     bearers: dict[str, list[str]] = {}
     ids = []
     for event in events(root):
@@ -136,10 +136,7 @@ def _containers(root: str) -> tuple[dict[str, list[str]], list[str]]:
         container_id = event.s.partition("/")[2]
         if event.tag == "container.created":
             ids.append(container_id)
-        having = bearers.setdefault(event.name, [])
-        if container_id in having:
-            having.remove(container_id)
-        having.append(container_id)
+        bearers.setdefault(event.name, []).append(container_id)
     return bearers, ids
 
 
