@@ -361,6 +361,7 @@ def test_it_is_born_in_the_containers_cgroups(box: Box) -> None:
         session.finish()
         init.abandon()
     finally:
+        box.close()  # else a failure would leave its cgroups busy, and there
         for _, directory in places:
             os.rmdir(directory)
 
