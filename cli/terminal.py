@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import termios
 
-from machine.errors import InvalidValue
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
@@ -18,9 +16,6 @@ if TYPE_CHECKING:
 else:
     import _signal  # `signal` wraps it in enums, for 3 ms
 
-DETACH_KEYS = "ctrl-p,ctrl-q"
-# caret notation, ascii(7): the control character is the key with bits 6 and 7 cleared
-_CONTROL_KEYS = "abcdefghijklmnopqrstuvwxyz@[\\]^_"
 _DEADLY = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
 _ATTRIBUTE_SETS = 4  # tcgetattr's list begins with the input, output, control and local flags
 _CC = 6
@@ -36,26 +31,6 @@ def size(*fds: int) -> tuple[int, int] | None:
         if rows and cols:
             return rows, cols
     return None
-
-
-def parse_detach_keys(text: str) -> bytes:
-    """The key bytes of docker's notation: single characters, `ctrl-x` and `DEL`, with commas between.
-
-    Empty text means that no keys detach. Raises InvalidValue.
-    """
-    keys = bytearray()
-    for key in text.split(",") if text else ():
-        if len(key) == 1 and key.isascii():
-            keys += key.encode()
-        elif key == "DEL":
-            keys.append(0x7F)
-        elif key.startswith("ctrl-") and len(key) == len("ctrl-x") and key[-1] in _CONTROL_KEYS:
-            keys.append(ord(key[-1]) & 0x1F)
-        else:
-            raise InvalidValue(
-                "detach key", key, "expected one character, ctrl-a to ctrl-z, ctrl-@ [ \\ ] ^ _ or DEL"
-            )
-    return bytes(keys)
 
 
 class DetachKeys:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+import struct
+import termios
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -206,3 +209,35 @@ def once_it_runs(monitor: FakeMonitor, ours: Foreground, act: Callable[[], None]
 
     monitor.say(b"running\n")
     threading.Thread(target=work, daemon=True).start()
+
+
+def pattern(size: int) -> bytes:
+    """Every 8 bytes tell their place."""
+    return b"".join(b"%07d\n" % number for number in range(size // 8))
+
+
+def set_size(fd: int, rows: int, cols: int) -> None:
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("4H", rows, cols, 0, 0))
+
+
+class Screen(threading.Thread):
+    """What the user's terminal shows."""
+
+    def __init__(self, master: int) -> None:
+        super().__init__(daemon=True)
+        self.master, self.shown = master, b""
+        self._news = threading.Condition()
+
+    def run(self) -> None:
+        while True:
+            try:
+                data = os.read(self.master, 4096)
+            except OSError:
+                return  # the other side is closed
+            with self._news:
+                self.shown += data
+                self._news.notify_all()
+
+    def shows(self, text: bytes) -> bool:
+        with self._news:
+            return self._news.wait_for(lambda: text in self.shown, 60)

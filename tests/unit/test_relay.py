@@ -14,7 +14,7 @@ import pytest
 
 from cli import attachment, relay
 from cli.relay import Outcome
-from tests.monitors import MB, FakeMonitor, Foreground, Reader
+from tests.monitors import MB, FakeMonitor, Foreground, Reader, pattern
 
 Start = Callable[..., FakeMonitor]
 
@@ -51,11 +51,6 @@ def slow() -> Iterator[Foreground]:
 def run(monitor: FakeMonitor, ours: Foreground, *, stdin: bool = False, **options: Any) -> Outcome:
     attached = attachment.attach(monitor.connection, stdin=stdin)
     return relay.relay(monitor.connection, attached, stdin=stdin, fds=ours.fds, **options)
-
-
-def pattern(size: int) -> bytes:
-    """Every 8 bytes tell their place."""
-    return b"".join(b"%07d\n" % number for number in range(size // 8))
 
 
 def test_both_streams_come_whole_and_then_the_exit_code(start: Start, ours: Foreground) -> None:

@@ -19,38 +19,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.terminal import DETACH_KEYS, DetachKeys, RawMode, parse_detach_keys, size
-from machine.errors import InvalidValue
+from cli.terminal import DetachKeys, RawMode, size
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 30.0
 P, Q = b"\x10", b"\x11"
-
-
-@pytest.mark.parametrize(
-    ("text", "keys"),
-    [
-        (DETACH_KEYS, P + Q),
-        ("a", b"a"),
-        ("a,b,A", b"abA"),
-        ("ctrl-a,ctrl-z", b"\x01\x1a"),
-        ("ctrl-@", b"\x00"),
-        ("ctrl-[,ctrl-\\,ctrl-],ctrl-^,ctrl-_", b"\x1b\x1c\x1d\x1e\x1f"),
-        ("DEL", b"\x7f"),
-        ("~,.", b"~."),
-        ("", b""),
-    ],
-)
-def test_detach_keys_are_written_as_dockers(text: str, keys: bytes) -> None:
-    assert parse_detach_keys(text) == keys
-
-
-@pytest.mark.parametrize(
-    "text", ["ctrl-", "ctrl-1", "ctrl-A", "ctrl-ab", "ab", "a,", ",", "é", "del", "Ctrl-p"]
-)
-def test_other_detach_keys_are_refused(text: str) -> None:
-    with pytest.raises(InvalidValue, match="detach key"):
-        parse_detach_keys(text)
 
 
 @pytest.mark.parametrize(
