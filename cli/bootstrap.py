@@ -51,7 +51,9 @@ def places(root: str, run: str, journal: Journal) -> Places:
     return Places(root, run, journal.root_id)
 
 
-def engine(journal: Journal, world: World, where: Places, actor: Actor, effects: Effects | OnDemand) -> Engine:
+def engine(
+    journal: Journal, world: World, where: Places, actor: Actor, effects: Effects | OnDemand
+) -> Engine:
     """The engine; `effects` is what `kernel` made, or `OnDemand`."""
     return Engine(failpoints.fused(journal, APPENDS), world, effects, where, actor)
 

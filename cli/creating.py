@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from cli import images
 from cli.run_options import RunOptions
@@ -15,6 +14,10 @@ from machine.engine import Engine
 from machine.errors import EffectFailure, InvalidValue, MachineError
 from machine.events import ContainerCreated
 from machine.subjects import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INIT_PROGRAMS = ("tini-static", "tini", "catatonit")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import click
-
 from cli.escape import json_line, safe
+from cli.report import echo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 GAP = 2
 
@@ -15,13 +16,13 @@ def show(document: dict[str, Any], form: str | None) -> None:
     """`form`: None for people, "json", or a template."""
     if form is None:
         for line in _lines(document):
-            click.echo(line)
+            echo(line)
     elif form == "json":
-        click.echo(json_line(document))
+        echo(json_line(document))
     else:
         from cli.template import Template
 
-        click.echo(Template(form, list(document)).fill(document))
+        echo(Template(form, list(document)).fill(document))
 
 
 def _lines(document: dict[str, Any], indent: str = "") -> list[str]:

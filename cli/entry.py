@@ -53,8 +53,14 @@ def _open_standard_files() -> None:
 def _run(argv: list[str]) -> int:
     # Collecting while modules load finds nothing and takes 2 ms.
     gc.disable()
-    from cli.main import flush
-    from cli.main import main as run
+    from cli import hot
+    from cli.declare import NotPlain
+    from cli.report import flush, guarded
 
-    gc.enable()
-    return flush(run(argv))
+    try:
+        return flush(guarded(lambda: hot.run(argv)))
+    except NotPlain:
+        from cli.main import main as run
+
+        gc.enable()
+        return flush(run(argv))

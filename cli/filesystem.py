@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from cli.session import LIVE, Session
 from effects import control, fsview, identity
 from machine.errors import EffectFailure, MachineError
 from machine.subjects import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LOCK_WAIT = 30.0  # seconds for whoever settles a stopped container
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from types import TracebackType
-from typing import Self
 
 from cli.session import Session
 from machine import decide
@@ -14,6 +12,9 @@ from machine.subjects import Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
     from machine.decide import Decision
 
 

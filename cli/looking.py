@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from cli.session import LIVE, Session
 from effects import cgroup_tree, identity
@@ -13,6 +11,11 @@ from machine import decide
 from machine.errors import IllegalTransition
 from machine.projections import shown_status
 from machine.subjects import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 
 def is_live(container: Container) -> bool:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli import __version__
 from cli.catalogue import COMMANDS, SECTIONS, module_of
-from cli.options import HELP_SETTINGS, Line, place_options
-from cli.report import BROKEN_PIPE, ENGINE_FAILED, exit_code_of, line_of, output_is_gone, say
+from cli.declare import Declaration
+from cli.options import HELP_SETTINGS, Line, place_options, to_click
+from cli.report import flush, guarded, say
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-INTERRUPTED = 130  # 128 + SIGINT
+__all__ = ["flush", "main", "mydocker"]
 COMPLETE = "_MYDOCKER_COMPLETE"  # eval "$(_MYDOCKER_COMPLETE=bash_source mydocker)"
 
 
@@ -37,9 +37,12 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(module_of(cmd_name))
-        return next(
-            one for one in vars(module).values() if isinstance(one, click.Command) and one.name == cmd_name
-        )
+        for one in vars(module).values():
+            if isinstance(one, Declaration) and one.name == cmd_name:
+                return to_click(one)
+            if isinstance(one, click.Command) and one.name == cmd_name:
+                return one
+        raise AssertionError(f"{module.__name__} has no command {cmd_name}")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -99,27 +102,20 @@ mydocker = Commands(
 
 def main(argv: list[str]) -> int:
     """Run one command line and return the exit code. Only a bug raises."""
+    return guarded(lambda: _told(argv))
+
+
+def _told(argv: list[str]) -> Any:
+    """What the command did; click's complaints in our form."""
     try:
-        return _code(_run(argv))
-    except SystemExit as end:
-        return _code(end.code)
+        return _run(argv)
     except click.exceptions.Exit as end:
         return end.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        click.echo(err=True)  # closes the line on which the terminal showed ^C
-        say("interrupted")
-        return INTERRUPTED
+    except click.exceptions.Abort:
+        raise KeyboardInterrupt from None
     except click.UsageError as error:
         say(_usage(error))
         return error.exit_code
-    except Exception as error:
-        if isinstance(error, BrokenPipeError) and output_is_gone():
-            return BROKEN_PIPE
-        code = exit_code_of(error)
-        if code is None:
-            raise
-        say(line_of(error))
-        return code
 
 
 def _run(argv: list[str]) -> Any:
@@ -133,11 +129,6 @@ def _run(argv: list[str]) -> Any:
         return mydocker.invoke(context)
 
 
-def _code(result: Any) -> int:
-    """A command's result as an exit code: None is success."""
-    return result & 0xFF if isinstance(result, int) else 0 if result is None else 1
-
-
 def _usage(error: click.UsageError) -> str:
     """Click's message in our form: lower case, no full stop, and where the help is."""
     message = error.format_message().strip().removesuffix(".")
@@ -145,15 +136,3 @@ def _usage(error: click.UsageError) -> str:
     path = error.ctx.command_path if error.ctx else "mydocker"
     command = path.removeprefix("mydocker").strip()
     return f"{command}: {message} [see {path} --help]" if command else f"{message} [see {path} --help]"
-
-
-def flush(code: int) -> int:
-    """Send what is still buffered on its way, and return the exit code that this leaves."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return BROKEN_PIPE
-    except OSError as error:
-        say(f"cannot write to standard output: {error.strerror}")
-        return code or ENGINE_FAILED
-    return code

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
+from cli import context
+from cli.declare import (
+    Argument,
+    Declaration,
+    Declared,
+    NeedsRoot,
+    argument,
+    check_root,
+    command,
+    declared,
+    flag,
+    gather,
+    pass_places,
+    value,
+)
 from cli.places import Places, places
 from cli.scan import ScanError, Spelling, scan, with_dashes
 
 TYPED = "mydocker.typed"  # where a context's `meta` keeps the command as it was understood
-MASK = "***"
 HELP_SETTINGS: dict[str, Any] = {"help_option_names": ["--help", "-h"], "max_content_width": 110}
 
 Function = Callable[..., Any]
 
-
-class NeedsRoot(Exception):
-    """Namespaces, mounts and cgroups are root's."""
-
-    exit_code = 125
-
-    def __init__(self, uid: int) -> None:
-        self.uid = uid
-        super().__init__(f"this needs root, and you are uid {uid} [try: sudo mydocker ...]")
+__all__ = [
+    "Argument",
+    "Command",
+    "Declared",
+    "Function",
+    "NeedsRoot",
+    "argument",
+    "command",
+    "flag",
+    "gather",
+    "pass_places",
+    "value",
+]
 
 
 class Value(click.Option):
@@ -81,7 +98,9 @@ class Command(click.Command):
     def __init__(
         self, *args: Any, interspersed: bool = True, needs_root: bool = True, **attributes: Any
     ) -> None:
-        attributes["params"] = [*(attributes.get("params") or ()), *place_options()]
+        callback = attributes.get("callback")
+        said = [click_param(one) for one in declared(callback)] if callback is not None else []
+        attributes["params"] = [*said, *(attributes.get("params") or ()), *place_options()]
         attributes.setdefault("context_settings", HELP_SETTINGS)
         super().__init__(*args, **attributes)
         self.interspersed, self.needs_root = interspersed, needs_root
@@ -92,8 +111,8 @@ class Command(click.Command):
         return super().parse_args(ctx, line.for_click())
 
     def invoke(self, ctx: click.Context) -> Any:
-        if self.needs_root and os.geteuid() != 0:
-            raise NeedsRoot(os.geteuid())
+        check_root(needed=self.needs_root)
+        context.enter(context.Call(places_of(ctx), typed(ctx)))
         return super().invoke(ctx)
 
 
@@ -128,17 +147,12 @@ class Line:
 
     def for_the_journal(self) -> str:
         """The same as people read it: secrets masked, a container's own arguments left out, 1 KiB at most."""
-        words = [self.name]
+        said = []
         for name, text in self.found:
             option = self.options[name]
-            if isinstance(option, Flag) or option.is_flag:
-                words.append(name if text == "true" else f"{name}=false")
-            else:
-                words.append(f"{name}={MASK if isinstance(option, Value) and option.secret else text}")
-        owned = len(("image or container", "program"))
-        cut = not self.interspersed and len(self.positional) > owned
-        words += [*self.positional[:owned], "..."] if cut else self.positional
-        return " ".join(words).encode(errors="backslashreplace").decode()[:1024]
+            is_flag = isinstance(option, Flag) or option.is_flag
+            said.append((name, text, is_flag, isinstance(option, Value) and option.secret))
+        return context.for_the_journal(self.name, said, self.positional, cut=not self.interspersed)
 
 
 def spellings(options: Mapping[str, click.Option]) -> dict[str, Spelling]:
@@ -178,76 +192,37 @@ def place_options() -> list[click.Parameter]:
     ]
 
 
-def pass_places(function: Function) -> Function:
-    """Give the command `places`: where the engine keeps its things."""
-
-    @functools.wraps(function)
-    def with_places(*args: Any, **values: Any) -> Any:
-        return function(*args, places=places_of(click.get_current_context()), **values)
-
-    return with_places
-
-
 def places_of(ctx: click.Context) -> Places:
     return places(ctx.meta.get("mydocker.root"), ctx.meta.get("mydocker.run_dir"), os.environ)
 
 
-def command(**attributes: Any) -> Callable[[Function], Command]:
-    """Make a function the command of its module: `cli/commands/ps.py` is `ps`, its docstring the help."""
-
-    def decorate(function: Function) -> Command:
-        name = function.__module__.rpartition(".")[2].rstrip("_")
-        return click.command(name, cls=Command, **attributes)(function)
-
-    return decorate
-
-
-class Declared:
-    """An option that is not yet anybody's: a decorator that also tells the parameter's name."""
-
-    def __init__(self, name: str, decorate: Callable[[Function], Function]) -> None:
-        self.name, self._decorate = name, decorate
-
-    def __call__(self, function: Function) -> Function:
-        return self._decorate(function)
-
-
-def flag(name: str, *spelled: str, help: str, default: bool | None = False) -> Declared:  # noqa: A002 - click's word
-    """A switch: parameter `name`, spelled so; `default=None` tells an untyped one from a false one."""
-    return Declared(name, click.option(name, *spelled, cls=Flag, help=help, default=default))
-
-
-def value(
-    name: str,
-    *spelled: str,
-    help: str,  # noqa: A002 - click's word
-    parse: Callable[[str, str], object] | None = None,
-    metavar: str = "TEXT",
-    **attributes: Any,
-) -> Declared:
-    """An option with a value: parameter `name`, made by `parse(text, option)` if given.
-
-    `attributes` go to click: `multiple`, `type`, `secret`, ...
-    """
-    kind = {"type": Parsed(parse, metavar)} if parse else {}
-    return Declared(
-        name, click.option(name, *spelled, cls=Value, help=help, metavar=metavar, **kind, **attributes)
+def click_param(said: Declared | Argument) -> click.Parameter:
+    """Click's own object for what a command declared."""
+    if isinstance(said, Argument):
+        many: dict[str, Any] = {"nargs": -1} if said.many else {}
+        return click.Argument(
+            [said.name], required=said.required, metavar=said.metavar, type=click.UNPROCESSED, **many
+        )
+    if said.is_flag:
+        return Flag([said.name, *said.spelled], help=said.help, default=said.default)
+    kind = {"type": Parsed(said.parse, said.metavar)} if said.parse else {}
+    return Value(
+        [said.name, *said.spelled],
+        help=said.help,
+        metavar=said.metavar,
+        multiple=said.multiple,
+        secret=said.secret,
+        default=() if said.multiple else said.default,
+        **kind,
     )
 
 
-def gather(
-    into: str, declared: Sequence[Declared], build: Callable[[dict[str, Any]], object]
-) -> Callable[[Function], Function]:
-    """Give the command one argument `into`, built of all these options' values."""
-
-    def decorate(function: Function) -> Function:
-        @functools.wraps(function)
-        def gathered(*args: Any, **values: Any) -> Any:
-            own = {option.name: values.pop(option.name) for option in declared}
-            return function(*args, **values, **{into: build(own)})
-
-        for option in reversed(declared):
-            option(gathered)
-        return gathered
-
-    return decorate
+def to_click(declaration: Declaration) -> Command:
+    """Click's command for a declared one."""
+    make = click.command(
+        declaration.name,
+        cls=Command,
+        interspersed=declaration.interspersed,
+        needs_root=declaration.needs_root,
+    )
+    return make(declaration.function)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
-
 from cli.escape import json_line, safe
 from cli.template import Template
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
 MIN_CELL, GAP = 12, 3  # of Go's tabwriter as the series sets it
 _SECOND = 1_000_000_000

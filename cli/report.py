@@ -6,8 +6,14 @@ import errno
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 BROKEN_PIPE = 141  # as a shell shows a program that SIGPIPE ended
 ENGINE_FAILED = 125
+INTERRUPTED = 130  # 128 + SIGINT
 
 # What the world can do to us; any other errno is our own mistake and deserves its traceback.
 WORLDLY = frozenset(
@@ -51,6 +57,12 @@ def line_of(error: BaseException) -> str:
     return str(error)
 
 
+def echo(text: object = "") -> None:
+    """One line on stdout, at once; bytes that were not UTF-8 go out as they came in."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def say(text: str) -> None:
     """One line on stderr, with what could steer a terminal escaped; if nobody can hear it, so be it."""
     from cli.escape import safe
@@ -69,3 +81,40 @@ def output_is_gone() -> bool:
     poll = select.poll()
     poll.register(1, 0)
     return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
+
+
+def guarded(run: Callable[[], Any]) -> int:
+    """Run a command, and make of whatever becomes of it one line and an exit code. Only a bug raises."""
+    try:
+        return _code(run())
+    except SystemExit as end:
+        return _code(end.code)
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")  # closes the line on which the terminal showed ^C
+        say("interrupted")
+        return INTERRUPTED
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and output_is_gone():
+            return BROKEN_PIPE
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        say(line_of(error))
+        return code
+
+
+def _code(result: Any) -> int:
+    """A command's result as an exit code: None is success."""
+    return result & 0xFF if isinstance(result, int) else 0 if result is None else 1
+
+
+def flush(code: int) -> int:
+    """Send what is still buffered on its way, and return the exit code that this leaves."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return BROKEN_PIPE
+    except OSError as error:
+        say(f"cannot write to standard output: {error.strerror}")
+        return code or ENGINE_FAILED
+    return code

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
 
-import click
-
-from cli.options import Declared, flag, gather, value
+from cli.declare import argument, flag, gather, value
 from machine import parse, quantities
 from machine.capabilities import capability, kept
 from machine.errors import InvalidValue
 from machine.settings import DEFAULTS
 from machine.signals import signal_number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
 
@@ -221,10 +222,8 @@ def _log_of(values: dict[str, Any]) -> dict[str, int]:
 def container_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give the command `options`, a RunOptions: all of run's and create's options, IMAGE and the command."""
     positional = [
-        Declared("image", click.argument("image")),
-        Declared(
-            "argv", click.argument("argv", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [ARG]...]")
-        ),
+        argument("image"),
+        argument("argv", many=True, required=False, metavar="[COMMAND [ARG]...]"),
     ]
     return gather("options", [*positional, *CONTAINER], RunOptions)(function)
 
@@ -262,7 +261,7 @@ class ExecOptions:
 def exec_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give the command `options`, an ExecOptions: all of exec's options, NAME and the command."""
     positional = [
-        Declared("container", click.argument("container", metavar="NAME")),
-        Declared("argv", click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARG]...")),
+        argument("container", metavar="NAME"),
+        argument("argv", many=True, metavar="COMMAND [ARG]..."),
     ]  # fmt: skip
     return gather("options", [*positional, *TERMINAL, *PROCESS, *ENVIRONMENT], ExecOptions)(function)

@@ -6,18 +6,13 @@ boot and mends what a dead holder left on the container they touch.
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Any
 from zlib import crc32
 
-import click
-
-from cli import bootstrap, options
-from cli.report import exit_code_of, line_of, say
+from cli import bootstrap, context
+from cli.declare import wrap
+from cli.report import echo, exit_code_of, line_of, say
 from effects import failpoints, identity
 from effects.locks import Locks
 from eventstore import plainjson
@@ -34,6 +29,9 @@ from machine.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
     from cli.settler import Settler
 
 LIVE = ("starting", "running", "paused", "stopping")
@@ -174,8 +172,10 @@ class Session:
         """Leave a snapshot behind where many events had to be folded; a cache, so its failure costs only time."""
         if self._engine is not None and self.folded >= SNAPSHOT_EVERY:
             payload = plainjson.dumps(self._engine.world.dump())
-            with suppress(OSError):
+            try:
                 Snapshots(f"{self.root}/journal").save(snapshot_code(), self._engine.journal.cursor, payload)
+            except OSError:
+                return
 
 
 def _in_bulk(data: bytes) -> list[Event]:
@@ -188,17 +188,15 @@ def _in_bulk(data: bytes) -> list[Event]:
 def pass_session(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give the command its `session`, and close it afterwards."""
 
-    @functools.wraps(function)
     def with_session(*args: Any, **values: Any) -> Any:
-        context = click.get_current_context()
-        where = options.places_of(context)
-        session = Session(where.root, where.run_dir, options.typed(context))
+        call = context.current()
+        session = Session(call.places.root, call.places.run_dir, call.typed)
         try:
             return function(session, *args, **values)
         finally:
             session.close()
 
-    return with_session
+    return wrap(with_session, function)
 
 
 def each(names: Iterable[str], action: Callable[[str], Any], *, done: bool = True) -> None:
@@ -218,6 +216,6 @@ def each(names: Iterable[str], action: Callable[[str], Any], *, done: bool = Tru
             code = failed
         else:
             if done:
-                click.echo(name)
+                echo(name)
     if code:
         sys.exit(code)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable
-from typing import Any
 
 from cli import early, handover
 from effects import control, failpoints
@@ -16,6 +14,11 @@ from machine.engine import Engine
 from machine.errors import MachineError
 from machine.plan import plan
 from machine.subjects import Container, Job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 WATCHED = ("starting", "running", "paused", "stopping", "restarting")  # what needs a monitor
 ANSWER = 60.0  # seconds a new monitor may take to say that it runs the container

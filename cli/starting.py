@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any
 
 from cli import early, terminal
 from cli.attachment import Attached, attach, await_attached
@@ -17,6 +16,10 @@ from machine import decide
 from machine.errors import IllegalTransition, MachineError, NoSuchContainer
 from machine.projections import UNKNOWN_EXIT
 from machine.subjects import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LOCK_WAIT = 30.0  # seconds for the last run's monitor to end
 

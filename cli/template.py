@@ -5,11 +5,13 @@ r"""The part of Go's templates that people give to `--format`: {{.Field.Sub}}, {
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from cli.escape import json_line, safe
 from machine.errors import InvalidValue
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
 _OPTION = "--format"
 _ESCAPES = {"t": "\t", "n": "\n", "\\": "\\", "r": "\r"}

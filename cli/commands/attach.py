@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
-from cli.options import command, flag, value
+from cli.declare import argument, command, flag, value
 from cli.run_options import DETACH_KEYS
 from cli.session import LIVE, Session, pass_session
 from cli.starting import attach_to
@@ -20,7 +18,7 @@ from machine import decide, parse
     metavar="KEYS",
     help="Keys that leave it running.",
 )
-@click.argument("name")
+@argument("name")
 @pass_session
 def attach(session: Session, name: str, detach_keys: bytes | None, *, no_stdin: bool) -> int:
     """Join a running container's terminal or output."""

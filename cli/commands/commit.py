@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from typing import Any
 
-import click
-
+from cli.declare import argument, command, flag
 from cli.filesystem import at_rest
 from cli.jobs import Work
-from cli.options import command, flag
 from cli.progress import Progress
 from cli.session import Session, pass_session
 from effects import archive, failpoints, layers, process_file
@@ -18,12 +15,16 @@ from machine import decide, parse
 from machine.events import ImagePublished
 from machine.subjects import Container
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 @command()
 @flag("volumes", "-volumes", "--volumes", default=True, help="With what is in its volumes; =false: without.")
 @flag("exclude_volumes", "--exclude-volumes", help="Without what is in its volumes.")
-@click.argument("name")
-@click.argument("image")
+@argument("name")
+@argument("image")
 @pass_session
 def commit(session: Session, name: str, image: str, *, volumes: bool, exclude_volumes: bool) -> None:
     """Write a container's file system as an image, ROOT/IMAGE.tar; it is held still meanwhile."""

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
 
-import click
-
+from cli.declare import argument, command, flag
 from cli.filesystem import root_of
 from cli.jobs import Work
-from cli.options import command, flag
 from cli.session import Session, pass_session
 from effects import copying, failpoints, jail
 from machine import decide, parse
 from machine.errors import InvalidValue, MachineError
 from machine.subjects import Container
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 
 @command()
 @flag("archive", "-a", "--archive", help="Keep owners and rights.")
 @flag("follow", "-L", "--follow-link", help="Copy what a link at SRC points to.")
-@click.argument("src")
-@click.argument("dst")
+@argument("src")
+@argument("dst")
 @pass_session
 def cp(session: Session, src: str, dst: str, *, archive: bool, follow: bool) -> None:
     """Copy files between a container and the host: NAME:PATH one side, a path or - (a tar) the other."""
@@ -76,6 +77,9 @@ def _out(root: int, path: str, target: str, *, archive: bool, follow: bool) -> N
             raise MachineError("refusing to write a tar to a terminal [redirect it]")
         copying.copy_out(root, path, sys.stdout.fileno(), follow=follow)
         return
+    if os.path.exists(target) and not (os.path.isfile(target) or os.path.isdir(target)):
+        # What is copied takes the place of what is there: of /dev/null too.
+        raise MachineError(f"cannot copy to {target}: it is neither a file nor a directory")
     _piped(
         lambda fd: copying.copy_out(root, path, fd, follow=follow),
         lambda fd: copying.extract_to_host(fd, target, keep_rights=archive),

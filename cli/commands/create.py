@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 
-import click
-
 from cli.creating import create as create_container
-from cli.options import command
+from cli.declare import command
+from cli.report import echo
 from cli.run_options import RunOptions, container_options
 from cli.session import Session, pass_session
 
@@ -19,4 +18,4 @@ def create(session: Session, options: RunOptions) -> None:
     """Create a container without starting it, and print its id."""
     container, lock = create_container(session, options)
     os.close(lock)
-    click.echo(container.id)
+    echo(container.id)

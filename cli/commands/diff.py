@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 
-import click
-
+from cli.declare import argument, command
 from cli.escape import safe
 from cli.filesystem import lower
 from cli.looking import existing, files_of
-from cli.options import command
+from cli.report import echo
 from cli.session import Session, pass_session
 from effects import rootdir
 from effects.changes import changes
@@ -20,7 +19,7 @@ MOUNTED = ("/proc", "/dev", "/sys", "/etc/hosts", "/etc/hostname", "/etc/resolv.
 
 
 @command()
-@click.argument("name")
+@argument("name")
 @pass_session
 def diff(session: Session, name: str) -> None:
     """List what a container changed in its image.
@@ -31,7 +30,7 @@ def diff(session: Session, name: str) -> None:
     own = mount_points(session, container)
     upper = f"{session.directory(container)}/upper"
     for kind, path in changes(upper, lower(session, container), own):
-        click.echo(f"{kind} {safe(path)}")
+        echo(f"{kind} {safe(path)}")
 
 
 def mount_points(session: Session, container: Container) -> list[str]:

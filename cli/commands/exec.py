@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
 
-from cli import early
-from cli.options import command
+from cli import early, terminal
+from cli.declare import command
 from cli.relay import Outcome
 from cli.relay_exec import relay_pipes, relay_pty
 from cli.run_options import ExecOptions, exec_options
@@ -18,6 +17,10 @@ from machine import decide
 from machine.errors import MachineError
 from machine.events import ExecStarted
 from machine.subjects import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LOST = 255
 
@@ -57,6 +60,11 @@ def _at_terminal() -> bool:
     return os.isatty(sys.stdin.fileno()) and os.isatty(sys.stdout.fileno())
 
 
+def _terminal_size() -> list[int] | None:
+    size = terminal.size(1, 0)
+    return list(size) if size else None
+
+
 def _join(session: Session, container: Container, options: ExecOptions) -> int:
     """Have a joiner run it, and relay; the exit code."""
     companion = early.take("effects.joiner")
@@ -66,6 +74,7 @@ def _join(session: Session, container: Container, options: ExecOptions) -> int:
             "identity": container.process_identity,
             "id": container.id,
             "config": _config(session, container, options),
+            "size": _terminal_size() if options.tty else None,
         }
         companion.connection.send(request, tuple(theirs))
     finally:

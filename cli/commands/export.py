@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-
+from cli.declare import argument, command, value
 from cli.jobs import Work
 from cli.looking import existing, files_of, is_live
-from cli.options import command, value
 from cli.progress import Progress
 from cli.session import Session, pass_session
 from effects import archive, failpoints
 from effects.replacing import replacing
 from machine.errors import MachineError
 from machine.subjects import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LOCK_WAIT = 30.0  # seconds for whoever settles a container that does not run
 STDOUT = 1
@@ -34,7 +35,7 @@ class RemovedMeanwhile(MachineError):
 @value(
     "output", "-o", "--output", metavar="FILE", help="Write to FILE, which appears whole, instead of stdout."
 )
-@click.argument("name")
+@argument("name")
 @pass_session
 def export(session: Session, name: str, output: str | None) -> None:
     """Write a container's file system as a tar.

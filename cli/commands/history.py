@@ -6,11 +6,9 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-import click
-
 from cli import past
 from cli.accounts import actor
-from cli.declare import argument, command, flag, value
+from cli.declare import Misused, argument, command, flag, value
 from cli.escape import json_line
 from cli.render import Column, listing, local_time
 from cli.report import echo
@@ -59,7 +57,7 @@ def history(
     NAME is a name, an id or a unique prefix, of a removed container too; or a stream such as image/busybox.
     """
     if jobs == (name is not None):
-        raise click.UsageError("needs NAME or --jobs, and not both")
+        raise Misused("needs NAME or --jobs, and not both")
     if jobs:
         rows = (job_row(job, whole=no_trunc) for job in past.jobs(session.root))
         _print(listing(rows, JOB_COLUMNS, form or ""))
@@ -135,7 +133,10 @@ def _print(lines: Iterable[str]) -> None:
 def _print_as_on_disk(root: str, numbers: list[int]) -> None:
     """Into a pipe or a file byte for byte; at a terminal the same JSON without raw controls."""
     for line in past.lines(root, numbers):
-        echo(_harmless(line) if sys.stdout.isatty() else line, nl=False)
+        if sys.stdout.isatty():
+            sys.stdout.write(_harmless(line))
+        else:
+            sys.stdout.buffer.write(line)
 
 
 def _harmless(line: bytes) -> str:

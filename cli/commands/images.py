@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 
-import click
-
-from cli.options import command, flag, value
+from cli.declare import command, flag, value
 from cli.render import Column, human_size, listing, local_time
+from cli.report import echo
 from cli.session import Session, pass_session
 
 SHORT = 12
@@ -27,7 +26,7 @@ def images(session: Session, form: str | None, *, quiet: bool) -> None:
     """List images: those imported, and the tars in ROOT that wait to be."""
     rows = rows_of(session)
     for line in [row["ID"] for row in rows] if quiet else listing(rows, COLUMNS, form or ""):
-        click.echo(line)
+        echo(line)
 
 
 def rows_of(session: Session) -> list[dict[str, str]]:

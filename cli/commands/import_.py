@@ -5,23 +5,22 @@ from __future__ import annotations
 import os
 import sys
 
-import click
-
 from cli import images
-from cli.options import command
+from cli.declare import Misused, argument, command
+from cli.report import echo
 from cli.session import Session, pass_session
 from effects import layers
 
 
 @command()
-@click.argument("file")
-@click.argument("name", required=False)
+@argument("file")
+@argument("name", required=False)
 @pass_session
 def import_(session: Session, file: str, name: str | None) -> None:
     """Make an image of a tar: FILE, or - for standard input; named NAME, or after the file."""
     if file == "-":
         if name is None:
-            raise click.UsageError("an image from standard input needs a NAME")
+            raise Misused("an image from standard input needs a NAME")
         session.engine()
         image = images.import_stream(session, sys.stdin.fileno(), name, {"path": "-"})
     else:
@@ -35,4 +34,4 @@ def import_(session: Session, file: str, name: str | None) -> None:
             image = images.import_stream(session, fd, chosen, source, total=stat.st_size)
         finally:
             os.close(fd)
-    click.echo(image.layers[0])
+    echo(image.layers[0])

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
 
 from cli import __version__
+from cli.declare import command, value
 from cli.document import show
 from cli.looking import is_live
-from cli.options import command, value
 from cli.session import LIVE, Session, pass_session
 from effects import hostinfo
 from eventstore.errors import JournalMissing, Malformed
 from machine.events import SCHEMA
 from machine.projections import shown_status, visible
 from machine.subjects import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 STATES = ("created", "running", "paused", "stopped", "exited", "failed")  # shown even if nobody is in them
 TAIL = 128 << 10  # bytes that hold the last whole line: twice as many as a line may have

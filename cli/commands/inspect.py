@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 
-import click
-
-from cli.options import command, value
+from cli.declare import argument, command, value
+from cli.report import echo
 from cli.session import Session, pass_session
 from machine import projections
 
 
 @command()
 @value("form", "-f", "--format", metavar="FORM", help="A template such as {{.State.Pid}}.")
-@click.argument("names", nargs=-1, required=True)
+@argument("names", many=True)
 @pass_session
 def inspect(session: Session, names: tuple[str, ...], form: str | None) -> None:
     """Show all that is known of containers, as JSON."""
     found = [projections.inspect(session.find(name), session.root) for name in names]
     if form is None:
-        click.echo(json.dumps(found, indent=4))
+        echo(json.dumps(found, indent=4))
         return
     from cli.template import Template
 
     template = Template(form)
     for document in found:
-        click.echo(template.fill(document))
+        echo(template.fill(document))

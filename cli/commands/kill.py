@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
 from cli.commands.stop import ended
-from cli.options import command, value
+from cli.declare import argument, command, value
 from cli.session import Session, each, pass_session
 from machine import decide
 from machine.signals import signal_number
@@ -17,7 +15,7 @@ PATIENCE = 30.0  # seconds for a signal to be sent, or for the dead to be cleare
 
 @command()
 @value("signal", "-s", "--signal", parse=signal_number, metavar="SIGNAL", help="Instead of KILL.")
-@click.argument("names", nargs=-1, required=True)
+@argument("names", many=True)
 @pass_session
 def kill(session: Session, names: tuple[str, ...], signal: int | None) -> None:
     """Send containers a signal; KILL if none is given."""

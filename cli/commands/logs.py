@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
 
-import click
-
-from cli.options import command, flag, value
+from cli.declare import argument, command, flag, value
 from cli.session import LIVE, Session, pass_session
 from effects.logread import LogReader, Piece
 from machine import moments
 from machine.errors import InvalidValue
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def _tail(text: str, what: str) -> int | None:
@@ -33,7 +34,7 @@ def _moment(text: str, what: str) -> int:
 @value("since", "--since", parse=_moment, metavar="TIME", help="Only what came since: 10m, or a time.")
 @value("until", "--until", parse=_moment, metavar="TIME", help="Only what came until then.")
 @flag("timestamps", "-t", "--timestamps", help="Each line with its time.")
-@click.argument("name")
+@argument("name")
 @pass_session
 def logs(
     session: Session,

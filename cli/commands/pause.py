@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
-from cli.options import command
+from cli.declare import argument, command
 from cli.session import Session, each, pass_session
 from machine import decide
 from machine.errors import EffectFailure
@@ -14,7 +12,7 @@ PATIENCE = 30.0
 
 
 @command()
-@click.argument("names", nargs=-1, required=True)
+@argument("names", many=True)
 @pass_session
 def pause(session: Session, names: tuple[str, ...]) -> None:
     """Freeze every process of containers."""

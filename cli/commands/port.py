@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import click
-
-from cli.options import command
+from cli.declare import argument, command
+from cli.report import echo
 from cli.session import Session, pass_session
 from machine.errors import InvalidValue, MachineError
 from machine.quantities import whole
 from machine.subjects import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 MAX_PORT = 65535
@@ -25,8 +26,8 @@ class NotPublished(MachineError):
 
 
 @command()
-@click.argument("name")
-@click.argument("wanted", required=False, metavar="[PORT[/PROTOCOL]]")
+@argument("name")
+@argument("wanted", required=False, metavar="[PORT[/PROTOCOL]]")
 @pass_session
 def port(session: Session, name: str, wanted: str | None) -> None:
     """List the published ports of a container.
@@ -38,13 +39,13 @@ def port(session: Session, name: str, wanted: str | None) -> None:
     published = ports(container)
     if asked is None:
         for entry in published:
-            click.echo(f"{entry['port']}/{entry['protocol']} -> {outside(entry)}")
+            echo(f"{entry['port']}/{entry['protocol']} -> {outside(entry)}")
         return
     found = [entry for entry in published if (entry["port"], entry["protocol"]) == asked]
     if not found:
         raise NotPublished(container.name, *asked)
     for entry in found:
-        click.echo(outside(entry))
+        echo(outside(entry))
 
 
 def ports(container: Container) -> list[dict[str, Any]]:

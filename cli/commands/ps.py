@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import click
-
-from cli.options import command, flag, value
+from cli.declare import command, flag, value
 from cli.render import Column, listing, local_time
+from cli.report import echo
 from cli.session import Session, pass_session
 from effects import identity
 from machine import parse
 from machine.projections import exit_code, long_status, pid, shown_status, visible
 from machine.subjects import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 SHORT = 12  # digits of an id
 COLUMNS = [
@@ -44,7 +45,7 @@ def ps(session: Session, filters: tuple[str, ...], form: str | None, **flags: bo
     else:
         lines = list(listing(rows, COLUMNS, form or "", fields=FIELDS))
     for line in lines:
-        click.echo(line)
+        echo(line)
 
 
 def row(c: Container, *, whole: bool = False) -> dict[str, Any]:

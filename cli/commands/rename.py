@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
-from cli.options import command
+from cli.declare import argument, command
 from cli.session import Session, pass_session
 from machine import decide, parse
 from machine.subjects import Container
@@ -13,8 +11,8 @@ PATIENCE = 30.0
 
 
 @command()
-@click.argument("name")
-@click.argument("new_name")
+@argument("name")
+@argument("new_name")
 @pass_session
 def rename(session: Session, name: str, new_name: str) -> None:
     """Give a container another name."""

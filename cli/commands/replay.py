@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import click
-
 from cli import orphans
-from cli.options import command, flag
+from cli.declare import command, flag
+from cli.report import echo
 from cli.session import LIVE, Session, pass_session
 from machine.plan import leftover_steps, plan
 from machine.projections import pid
@@ -24,18 +23,18 @@ def replay(session: Session, *, dry_run: bool) -> None:
     engine = session.engine()
     first = engine.journal.cursor.n
     names = {c.stream: c.name for c in engine.world.containers.values()}
-    click.echo(_read(session))
+    echo(_read(session))
     for subject in list(engine.world.subjects()):
         session.settler().mend(subject.stream, why="replay", leftovers=True)
     removed = orphans.remove(session)
     engine.refresh()
     done = [event for event in session.events_after(first) if not event.s.startswith("journal")]
     for line in session.told(done, names):
-        click.echo(line)
+        echo(line)
     for path in removed:
-        click.echo(f"removed {path}: no event tells of it")
+        echo(f"removed {path}: no event tells of it")
     if not done and not removed:
-        click.echo("everything is as the journal tells: nothing to do")
+        echo("everything is as the journal tells: nothing to do")
 
 
 def _read(session: Session) -> str:
@@ -50,11 +49,11 @@ def _read(session: Session) -> str:
 
 def _foretell(session: Session) -> None:
     world = session.world
-    click.echo(_read(session))
+    echo(_read(session))
     found = [line for subject in world.subjects() for line in _unsettled(session, subject)]
     found += [f"would remove {path}: no event tells of it" for path in orphans.find(session)]
     for line in found or ["everything is as the journal tells: nothing to do"]:
-        click.echo(line)
+        echo(line)
 
 
 def _unsettled(session: Session, subject: Subject) -> list[str]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import click
-
 from cli.commands.start import start_one
 from cli.commands.stop import stop_one
-from cli.options import command, value
+from cli.declare import argument, command, value
 from cli.session import Session, each, pass_session
 
 
 @command()
 @value("seconds", "-t", "--time", metavar="SECONDS", help="Time until SIGKILL; -1: never.", type=int)
-@click.argument("names", nargs=-1, required=True)
+@argument("names", many=True)
 @pass_session
 def restart(session: Session, names: tuple[str, ...], seconds: int | None) -> None:
     """Stop containers and start them again."""

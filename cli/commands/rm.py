@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
-from cli.options import command, flag
+from cli.declare import argument, command, flag
 from cli.session import Session, each, pass_session
 from machine import decide
 from machine.errors import NoSuchContainer
@@ -15,7 +13,7 @@ PATIENCE = 60.0
 
 @command()
 @flag("force", "-f", "--force", help="Kill it first if it is live; no error if it does not exist.")
-@click.argument("names", nargs=-1, required=True)
+@argument("names", many=True)
 @pass_session
 def rm(session: Session, names: tuple[str, ...], *, force: bool) -> None:
     """Remove containers, and all they wrote that is in no volume."""

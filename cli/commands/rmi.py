@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 
-import click
-
-from cli.options import command, flag
+from cli.declare import argument, command, flag
 from cli.session import Session, each, pass_session
 from effects import failpoints, layers
 from machine import decide
@@ -15,7 +13,7 @@ from machine.errors import ImageInUse, NoSuchImage
 
 @command()
 @flag("force", "-f", "--force", help="Even while containers stand on it; they keep their layers.")
-@click.argument("names", nargs=-1, required=True)
+@argument("names", many=True)
 @pass_session
 def rmi(session: Session, names: tuple[str, ...], *, force: bool) -> None:
     """Remove images: the name, ROOT/NAME.tar, and the layers that nothing else needs."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-import click
-
 from cli.creating import create
-from cli.options import command
+from cli.declare import command
+from cli.report import echo
 from cli.run_options import RunOptions, container_options
 from cli.session import Session, pass_session
 from cli.starting import attach_request, follow_new, start
@@ -29,7 +28,7 @@ def run(session: Session, options: RunOptions) -> int:
     if companion is None:
         raise MachineError(f"{container.name} was started by somebody else")
     if options.detach:
-        click.echo(container.id)
+        echo(container.id)
         return 0
     return follow_new(
         session, container, companion, stdin=options.interactive, detach_keys=options.detach_keys

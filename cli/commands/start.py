@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 
-import click
-
-from cli.options import command, flag, value
+from cli.declare import argument, command, flag, value
 from cli.run_options import DETACH_KEYS
 from cli.session import Session, each, pass_session
 from cli.starting import attach_request, attach_to, follow_new
@@ -25,7 +23,7 @@ from machine.errors import InvalidValue
     metavar="KEYS",
     help="Keys that leave it running.",
 )
-@click.argument("names", nargs=-1, required=True)
+@argument("names", many=True)
 @pass_session
 def start(
     session: Session, names: tuple[str, ...], detach_keys: bytes | None, *, attach: bool, interactive: bool

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
 
-import click
-
+from cli.declare import argument, command, flag, value
 from cli.looking import cgroup_of, is_live
-from cli.options import command, flag, value
 from cli.render import Column, binary_size, human_size, listing
+from cli.report import echo
 from cli.session import Session, pass_session
 from effects import usage
 from effects.usage import Usage
 from machine.projections import visible
 from machine.subjects import Container
 from machine.world import World
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SHORT = 12  # digits of an id
 EVERY = 1.0  # seconds between two samples of a stream
@@ -43,7 +45,7 @@ FIELDS = ("Container",)
 @flag("no_stream", "--no-stream", help="Once, instead of each second.")
 @flag("no_trunc", "--no-trunc", help="Whole ids.")
 @value("form", "--format", metavar="FORM", help="json, table, or a template such as {{.Name}}: {{.CPUPerc}}.")
-@click.argument("names", nargs=-1)
+@argument("names", many=True, required=False)
 @pass_session
 def stats(session: Session, names: tuple[str, ...], form: str | None, **flags: bool) -> None:
     """Show what containers use.
@@ -60,7 +62,7 @@ def stats(session: Session, names: tuple[str, ...], form: str | None, **flags: b
             time.sleep(ONCE)
             rows = watch.look()
         for line in listing(rows, COLUMNS, form or "", fields=FIELDS):
-            click.echo(line)
+            echo(line)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 

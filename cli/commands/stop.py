@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
-from cli.options import command, value
+from cli.declare import argument, command, value
 from cli.session import Session, each, pass_session
 from machine import decide
 from machine.signals import signal_number
@@ -24,7 +22,7 @@ GRACE = 20.0  # seconds beyond the container's own time, for SIGKILL and the und
     metavar="SIGNAL",
     help="The first signal, instead of the container's.",
 )
-@click.argument("names", nargs=-1, required=True)
+@argument("names", many=True)
 @pass_session
 def stop(session: Session, names: tuple[str, ...], seconds: int | None, signal: int | None) -> None:
     """Ask containers to end, and kill them when they do not in time."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 
-import click
-
 from cli.accounts import account
+from cli.declare import argument, command
 from cli.escape import safe
 from cli.looking import cgroup_of, directory_of, running
-from cli.options import command
 from cli.render import table
+from cli.report import echo
 from cli.session import Session, pass_session
 from effects import processes
 from effects.processes import Process
@@ -21,8 +20,8 @@ HEADINGS = ("UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD")
 
 
 @command(interspersed=False)
-@click.argument("name")
-@click.argument("options", nargs=-1, metavar="[PS OPTION]...")
+@argument("name")
+@argument("options", many=True, required=False, metavar="[PS OPTION]...")
 @pass_session
 def top(session: Session, name: str, options: tuple[str, ...]) -> None:
     """List the processes of a container.
@@ -36,7 +35,7 @@ def top(session: Session, name: str, options: tuple[str, ...]) -> None:
         now = time.time_ns()
         lines = table(HEADINGS, (row(process, now) for process in processes.processes(directory)))
     for line in lines:
-        click.echo(line)
+        echo(line)
 
 
 def row(process: Process, now: int) -> list[str]:

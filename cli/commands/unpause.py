@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import click
-
 from cli.commands.pause import PATIENCE
-from cli.options import command
+from cli.declare import argument, command
 from cli.session import Session, each, pass_session
 from machine import decide
 from machine.subjects import Container
 
 
 @command()
-@click.argument("names", nargs=-1, required=True)
+@argument("names", many=True)
 @pass_session
 def unpause(session: Session, names: tuple[str, ...]) -> None:
     """Let paused containers go on."""

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import click
-
-from cli.options import command
+from cli.declare import argument, command
 from cli.run_options import limit_options
 from cli.session import Session, each, pass_session
 from machine import decide
 from machine.errors import EffectFailure, InvalidValue
 from machine.subjects import Container
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 PATIENCE = 30.0
 
 
 @command()
 @limit_options
-@click.argument("names", nargs=-1, required=True)
+@argument("names", many=True)
 @pass_session
 def update(session: Session, names: tuple[str, ...], settings: dict[str, Any]) -> None:
     """Change the limits or the restart policy of containers, running ones in place."""

@@ -6,8 +6,8 @@ import os
 import sys
 
 from cli import __version__
+from cli.declare import command, value
 from cli.document import show
-from cli.options import command, value
 from machine.events import SCHEMA
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import click
-
 from cli.commands.stop import ended
-from cli.options import command
+from cli.declare import argument, command
+from cli.report import echo
 from cli.session import Session, each, pass_session
 from machine.projections import exit_code
 from machine.subjects import Container
@@ -14,11 +13,11 @@ FOR_EVER = 1e9
 
 
 @command()
-@click.argument("names", nargs=-1, required=True)
+@argument("names", many=True)
 @pass_session
 def wait(session: Session, names: tuple[str, ...]) -> None:
     """Wait until containers have ended, and print the exit code of each."""
-    each(names, lambda name: click.echo(wait_one(session, name)), done=False)
+    each(names, lambda name: echo(wait_one(session, name)), done=False)
 
 
 def wait_one(session: Session, name: str) -> int:

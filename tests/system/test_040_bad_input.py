@@ -20,6 +20,7 @@ CASES = [
     (("commit", "nosuch", "image"), 125, "no such container"),
     (("cp", "nosuch:/x", "/tmp"), 125, "no such container"),
     (("cp", "/a", "/b"), 2, "exactly one side"),
+    (("cp", "k:/x", "y:/z"), 2, "exactly one side"),
     (("history", "nosuch"), 125, "no such container"),
     (("run", "nosuch", "true"), 125, "no such image"),
     (("run", "-v", "nocolon", "busybox", "true"), 2, "nocolon"),
