@@ -1,12 +1,11 @@
 """Whole archives: unpack a stream of any usual compression into a directory, pack a tree into a stream.
 
 Decompressing and hashing happen here, in our own process; what the stream says is done by a jailed
-child, fed through a pipe, which sees the target directory and nothing else.
+child, fed through shared memory, which sees the target directory and nothing else.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,6 +13,7 @@ import os
 from effects import decompress, jail, untar
 from effects.tarball import Packed, pack
 from effects.tarformat import ArchiveError, broken
+from effects.tarstream import Feed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["ArchiveError", "Limits", "Packed", "Unpacked", "extract", "pack", "unpack"]
-
-_PIPE = 1 << 20  # what /proc/sys/fs/pipe-max-size allows everyone
 
 
 class Limits:
@@ -79,61 +77,54 @@ def extract(
     progress: Callable[[int], object] | None = None,
 ) -> Unpacked:
     """The same with any rules, and optionally into `cwd_fd`, a directory below the root `root_fd`."""
-    out, feed = os.pipe2(os.O_CLOEXEC)
+    feed = Feed()
     try:
-        fcntl.fcntl(feed, fcntl.F_SETPIPE_SZ, _PIPE)
         child = jail.start(
-            lambda: untar.extract(out, rules),
+            lambda: untar.extract(feed.stream(), rules),
             root_fd,
             label="unpack",
             cwd_fd=cwd_fd,
-            keep=(out,),
+            keep=feed.child_fds(),
             errors=(ArchiveError,),
         )
-    except BaseException:
-        os.close(feed)
-        raise
+        try:
+            feed.forked()
+            digest, size = _pour(decompress.Source(source_fd), feed, child, rules.max_bytes, progress)
+            told = child.wait()
+        finally:
+            child.kill()
     finally:
-        os.close(out)
-    try:
-        source = decompress.Source(source_fd)
-        digest, size, told = hashlib.sha256(), 0, None
-        for piece in source.pieces():
-            size += len(piece)
-            if size > rules.max_bytes:
-                raise broken(f"more than {rules.max_bytes} bytes when decompressed")
-            if told is None and not _write(feed, piece):
-                told = (
-                    child.wait()
-                )  # it has seen the end of the archive, or this raises what it found instead
-            digest.update(piece)
-            if progress is not None:
-                progress(source.consumed)
-        if not size:
-            raise broken("not a tar archive: it is empty")
-        feed = _closed(feed)
-        told = child.wait() if told is None else told
-    finally:
-        _closed(feed)
-        child.kill()
-    return Unpacked(digest=digest.hexdigest(), size=size, told=told)
+        feed.close()
+    return Unpacked(digest=digest, size=size, told=told)
 
 
-def _write(feed: int, piece: bytes | memoryview) -> bool:
-    """False if nobody reads any more."""
-    rest = memoryview(piece)
-    try:
-        while rest:
-            rest = rest[os.write(feed, rest) :]
-    except BrokenPipeError:
-        return False
-    return True
-
-
-def _closed(descriptor: int) -> int:
-    if descriptor >= 0:
-        os.close(descriptor)
-    return -1
+def _pour(
+    source: decompress.Source,
+    feed: Feed,
+    child: jail.Child,
+    max_bytes: int,
+    progress: Callable[[int], object] | None,
+) -> tuple[str, int]:
+    """Give the stream to the child and hash it; to its end, also where the child saw the archive's end before."""
+    digest, size = hashlib.sha256(), 0
+    while True:
+        room = feed.slot()
+        if not feed.wanted:
+            child.wait()  # it has seen the end, or this raises what it found instead
+        length = source.read_into(room)
+        if not length:
+            break
+        size += length
+        if size > max_bytes:
+            raise broken(f"more than {max_bytes} bytes when decompressed")
+        digest.update(room[:length])
+        feed.send(length)
+        if progress is not None:
+            progress(source.consumed)
+    feed.end()
+    if not size:
+        raise broken("not a tar archive: it is empty")
+    return digest.hexdigest(), size
 
 
 def _config(text: str | None) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Plain bytes out of a gzip, bzip2, xz, zstd or plain file, piece by piece, told by its first bytes.
 
 It runs in our own process, before and outside of any container's file system, and never starts a program:
-what a PATH leads to is not ours (CVE-2019-14271). Memory is bounded whatever the input: no piece is larger than
-`PIECE`, and a stream that asks for a larger window than the formats' own tools allow is refused.
+what a PATH leads to is not ours (CVE-2019-14271). Memory is bounded whatever the input: no piece is larger
+than the room given for it, and a stream that asks for a larger window than the formats' own tools allow is refused.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ if TYPE_CHECKING:
         def eof(self) -> bool: ...
         @property
         def unused_data(self) -> bytes: ...
-        def feed(self, data: bytes) -> bytes: ...
+        def feed(self, data: bytes, room: int) -> bytes: ...
         def pending(self) -> bool: ...
 
 
-PIECE = 1 << 20
-_COMPRESSED_PIECE = _PLAIN_PIECE = 1 << 18  # fits into a processor's cache
+_COMPRESSED_PIECE = 1 << 18
 _XZ_MEMORY = 160 << 20  # xz -9 needs 65 MiB to decode; --memlimit of the xz program is off by default
 
 
@@ -41,32 +40,45 @@ class Source:
     def __init__(self, source_fd: int) -> None:
         self._fd = source_fd
         self.consumed = 0
+        self._room = 0
+        self._content: Iterator[bytes] | None = None
+        self._plain: memoryview | None = None
 
-    def pieces(self) -> Iterator[bytes | memoryview]:
-        """The decompressed content, each piece good until the next; ArchiveError if it is damaged."""
+    def read_into(self, room: memoryview) -> int:
+        """Fill some of `room` with decompressed content; how much, 0 at the end. ArchiveError if damaged."""
+        self._room = len(room)
+        if self._plain is None and self._content is None:
+            self._look()
+        if self._content is not None:
+            piece = next(self._content, b"")
+            room[: len(piece)] = piece
+            return len(piece)
+        if self._plain:  # what was read to learn the format
+            length = min(len(self._plain), len(room))
+            room[:length] = self._plain[:length]
+            self._plain = self._plain[length:]
+            return length
+        length = os.readv(self._fd, [room])
+        self.consumed += length
+        return length
+
+    def _look(self) -> None:
         head = b""
-        while len(head) < _LONGEST and (piece := self._read(_PLAIN_PIECE)):
+        while len(head) < _LONGEST and (piece := self._read()):
             head += piece
         for magic, name, decoder in _FORMATS:
             if head.startswith(magic):
-                return self._decoded(head, name, decoder)
-        return self._plain(head)
+                self._content = self._decoded(head, name, decoder)
+                return
+        self._plain = memoryview(head)
 
-    def _read(self, length: int) -> bytes:
-        piece = os.read(self._fd, length)
+    def _read(self) -> bytes:
+        piece = os.read(self._fd, _COMPRESSED_PIECE)
         self.consumed += len(piece)
         return piece
 
-    def _plain(self, head: bytes) -> Iterator[bytes | memoryview]:
-        if head:
-            yield head
-        # One buffer for all: a new one for each piece would cost a page fault every 4 KiB.
-        buffer = memoryview(bytearray(_PLAIN_PIECE))
-        while got := os.readv(self._fd, [buffer]):
-            self.consumed += got
-            yield buffer[:got]
-
     def _decoded(self, data: bytes, name: str, new: Callable[[], Decoder]) -> Iterator[bytes]:
+        """Pieces of at most as much as there is room for when they are asked for."""
         decoder: Decoder | None = new()
         while True:
             if decoder is None:
@@ -74,26 +86,26 @@ class Source:
                 data = data.lstrip(b"\0")
                 decoder = new() if data else None
             while decoder is not None and (data or decoder.pending()):
-                piece = _feed(decoder, data, name)
+                piece = _feed(decoder, data, name, self._room)
                 data = b""
                 if piece:
                     yield piece
                 if decoder.eof:
                     data, decoder = decoder.unused_data, None
             if not data:
-                data = self._read(_COMPRESSED_PIECE)
+                data = self._read()
                 if not data:
                     break
         if decoder is not None:
             raise broken(f"{name} data ends too early")
 
 
-def _feed(decoder: Decoder, data: bytes, name: str) -> bytes:
+def _feed(decoder: Decoder, data: bytes, name: str, room: int) -> bytes:
     import lzma
     import zlib
 
     try:
-        return decoder.feed(data)
+        return decoder.feed(data, room)
     except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
         raise broken(f"{name} data is damaged: {error}") from None
 
@@ -119,9 +131,9 @@ class _Zlib:
         # A full piece: there may be more of it inside, even where all input is eaten.
         return not self._decoder.eof and (self._full or bool(self._decoder.unconsumed_tail))
 
-    def feed(self, data: bytes) -> bytes:
-        piece = self._decoder.decompress(self._decoder.unconsumed_tail + data, PIECE)
-        self._full = len(piece) == PIECE
+    def feed(self, data: bytes, room: int) -> bytes:
+        piece = self._decoder.decompress(self._decoder.unconsumed_tail + data, room)
+        self._full = len(piece) == room
         return piece
 
 
@@ -142,8 +154,8 @@ class _Standard:
     def pending(self) -> bool:
         return not self._decoder.eof and not self._decoder.needs_input
 
-    def feed(self, data: bytes) -> bytes:
-        return bytes(self._decoder.decompress(data, PIECE))
+    def feed(self, data: bytes, room: int) -> bytes:
+        return bytes(self._decoder.decompress(data, room))
 
 
 def _bzip2() -> Decoder:
@@ -161,7 +173,7 @@ def _xz() -> Decoder:
 def _zstd() -> Decoder:
     from effects.zstd import ZstdDecoder
 
-    return ZstdDecoder(PIECE)
+    return ZstdDecoder()
 
 
 _FORMATS: tuple[tuple[bytes, str, Callable[[], Decoder]], ...] = (

@@ -13,7 +13,6 @@ import os
 import signal
 
 from effects import syscalls
-from effects.failure import StepFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +46,7 @@ class Child:
     ) -> None:
         self._label = label
         self._errors = {kind.__name__: kind for kind in errors}
+        self._answer = _failed("was ended")
         self._report, report = os.pipe2(os.O_CLOEXEC)
         parent = os.getpid()
         try:
@@ -60,7 +60,14 @@ class Child:
         os.close(report)
 
     def wait(self) -> Any:
-        """What `work` returned; its OSError; or an OSError that tells how it died. Only once."""
+        """What `work` returned; its OSError; or an OSError that tells how it died. Again: the same."""
+        if self._pid:
+            self._answer = self._ended()
+        if "error" in self._answer:
+            raise self._error(**self._answer["error"])
+        return self._answer["result"]
+
+    def _ended(self) -> dict[str, Any]:
         answer = b""
         with open(self._report, "rb", buffering=0) as report:
             while len(answer) <= _MAX_REPORT and (piece := report.read(1 << 16)):
@@ -68,14 +75,11 @@ class Child:
         _, status = os.waitpid(self._pid, 0)
         self._pid = 0
         if os.WIFSIGNALED(status):
-            raise StepFailed(self._label, errno.EIO, f"killed by {signal.Signals(os.WTERMSIG(status)).name}")
+            return _failed(f"killed by {signal.Signals(os.WTERMSIG(status)).name}")
         try:
-            told = json.loads(answer)
+            return dict(json.loads(answer))
         except ValueError:
-            raise StepFailed(self._label, errno.EIO, "ended without an answer") from None
-        if "error" in told:
-            raise self._error(**told["error"])
-        return told["result"]
+            return _failed("ended without an answer")
 
     def kill(self) -> None:
         """End it and forget its answer; harmless after `wait`."""
@@ -159,36 +163,35 @@ def _child(
         _close_others((*keep, *places), os.open("/dev/null", os.O_RDWR))
         if confine is not None:
             confine()
-            _close_others(keep)
+            _close_others((0, 1, 2, *keep))
         answer = {"result": work()}
     except OSError as error:
-        path = error.filename
-        answer = {
-            "error": {
-                "kind": type(error).__name__,
-                "code": error.errno or errno.EIO,
-                "message": error.strerror or str(error),
-                "path": os.fsdecode(path) if isinstance(path, (str, bytes)) else None,
-            }
-        }
+        path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else None
+        answer = _failed(error.strerror or str(error), error.errno or errno.EIO, type(error).__name__, path)
     except BaseException as error:  # noqa: BLE001 - a bug: told to the parent in one line, as its own
-        message = f"{type(error).__name__}: {error} ({_place(error)})"
-        answer = {"error": {"kind": "", "code": errno.EIO, "message": message, "path": None}}
+        answer = _failed(f"{type(error).__name__}: {error} ({_place(error)})")
+    # The parent may wait for one of these to close before it listens to what we say.
+    _close_others((report,))
     _send(report, json.dumps(answer).encode())
     os._exit(0)
 
 
 def _close_others(keep: Sequence[int], null: int = -1) -> None:
-    """Close all but `keep`; 0 to 2 become `null`, or a stray warning would land in some new file."""
-    for number in range(3):
-        if number not in keep and null >= 0:
+    """Close all but `keep`; 0 to 2 become `null` if given, or a stray warning would land in some new file."""
+    low = 0
+    for number in range(3 if null >= 0 else 0):
+        if number not in keep:
             os.dup2(null, number, inheritable=False)
-    low = 3
+        low = 3
     for descriptor in sorted(number for number in keep if number >= low):
         if descriptor > low:
             syscalls.close_range(low, descriptor - 1)
         low = descriptor + 1
     syscalls.close_range(low)
+
+
+def _failed(message: str, code: int = errno.EIO, kind: str = "", path: str | None = None) -> dict[str, Any]:
+    return {"error": {"kind": kind, "code": code, "message": message, "path": path}}
 
 
 def _place(error: BaseException) -> str:

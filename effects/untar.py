@@ -26,7 +26,7 @@ from effects.tarformat import (
 from effects.tarheader import Reader
 from effects.tarplace import CAPABILITY, NO_XATTR, DirectoryTimes, hands_down, is_kept_xattr, make_parents
 from effects.tarrules import Rules
-from effects.tarstream import PipeStream
+from effects.tarstream import Stream
 
 __all__ = ["Rules", "extract"]
 
@@ -40,16 +40,16 @@ _SPECIAL = stat.S_ISUID | stat.S_ISGID
 _MAX_TOLD = 20  # what was left out, told by name; the rest is counted
 
 
-def extract(source_fd: int, rules: Rules) -> dict[str, Any]:
+def extract(stream: Stream, rules: Rules) -> dict[str, Any]:
     """Unpack the stream into "."; {"entries", "bytes", "config" (text or None), "skipped" (sentences)}.
 
     ArchiveError for an archive that is broken or out of bounds, OSError for what the file system says.
     """
-    return _Extraction(PipeStream(source_fd), rules).run()
+    return _Extraction(stream, rules).run()
 
 
 class _Extraction:
-    def __init__(self, stream: PipeStream, rules: Rules) -> None:
+    def __init__(self, stream: Stream, rules: Rules) -> None:
         self._stream = stream
         self._rules = rules
         self._entries = self._bytes = self._untold = 0

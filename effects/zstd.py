@@ -33,16 +33,15 @@ def _load() -> ctypes.CDLL:
 
 
 class ZstdDecoder:
-    """One zstd frame, in pieces of at most `piece` bytes, in the manner of lzma.LZMADecompressor."""
+    """One zstd frame, piece by piece, in the manner of lzma.LZMADecompressor."""
 
-    def __init__(self, piece: int) -> None:
+    def __init__(self) -> None:
         self._library = _load()
         self._stream = self._library.ZSTD_createDStream()
         if not self._stream:
             raise MemoryError
         self._library.ZSTD_DCtx_setParameter(self._stream, _ZSTD_D_WINDOW_LOG_MAX, _WINDOW_LOG)
-        self._out = ctypes.create_string_buffer(piece)
-        self._view = memoryview(self._out)
+        self._out = ctypes.create_string_buffer(0)
         self._data = b""
         self._more = False
         self.eof = False
@@ -60,8 +59,10 @@ class ZstdDecoder:
         """Whether `feed(b"")` would bring more."""
         return not self.eof and (self._more or bool(self._data))
 
-    def feed(self, data: bytes) -> bytes:
-        """At most one piece of output; ValueError for damaged input."""
+    def feed(self, data: bytes, room: int) -> bytes:
+        """At most `room` bytes of output; ValueError for damaged input."""
+        if len(self._out) != room:
+            self._out = ctypes.create_string_buffer(room)
         self._data += data
         source = ctypes.create_string_buffer(self._data, len(self._data))
         read = _Buffer(ctypes.addressof(source), len(self._data), 0)
@@ -73,4 +74,4 @@ class ZstdDecoder:
         self.eof = left == 0
         # A full output says that the decoder may hold more, even with all input eaten (zstd.h).
         self._more = wrote.position == wrote.size
-        return bytes(self._view[: wrote.position])
+        return ctypes.string_at(self._out, wrote.position)

@@ -13,6 +13,7 @@ import pytest
 
 from effects import archive, decompress
 from effects.archive import ArchiveError
+from effects.tarstream import SLOT
 from effects.zstd import ZstdDecoder
 from tests import tars
 
@@ -82,17 +83,19 @@ def test_streams_one_after_the_other_are_one(program: str, tmp_path: Path) -> No
     assert tars.unpack(content + bytes(1000), tmp_path).digest == hashlib.sha256(CONTENT).hexdigest()
 
 
-def test_the_end_may_fall_on_any_piece_of_the_output(tmp_path: Path) -> None:
+@pytest.mark.parametrize("room", [1, 1000, SLOT])
+@pytest.mark.parametrize("program", ["cat", *PROGRAMS])
+def test_the_end_may_fall_on_any_piece_of_the_output(program: str, room: int) -> None:
     """As long as one piece, a little less, a little more: what the decoder still holds is not forgotten."""
-    for program in PROGRAMS:
-        for length in (decompress.PIECE - 1, decompress.PIECE, decompress.PIECE + 1, 3 * decompress.PIECE):
-            source = os.memfd_create("archive")
-            os.write(source, compressed(program, bytes(length)))
-            os.lseek(source, 0, os.SEEK_SET)
-            pieces = list(decompress.Source(source).pieces())
-            os.close(source)
-            assert sum(map(len, pieces)) == length
-            assert max(map(len, pieces)) <= decompress.PIECE
+    for length in (room - 1, room, room + 1, 3 * room):
+        source = os.memfd_create("archive")
+        os.write(source, packed(program, bytes(length)))
+        os.lseek(source, 0, os.SEEK_SET)
+        stream, buffer, lengths = decompress.Source(source), memoryview(bytearray(room)), []
+        while got := stream.read_into(buffer):
+            lengths.append(got)
+        os.close(source)
+        assert sum(lengths) == length
 
 
 def test_the_digest_goes_to_the_last_byte_of_the_stream(tmp_path: Path) -> None:
@@ -144,6 +147,13 @@ def test_an_error_of_the_file_system_comes_through_with_its_name(tmp_path: Path)
     assert vars(caught.value)["step"] == "unpack"
 
 
+def test_a_long_answer_of_the_child_does_not_wait_for_a_parent_that_waits_for_it(tmp_path: Path) -> None:
+    """More configuration than a pipe holds, then more zeros than the shared memory holds."""
+    config = b'{"labels": "%s"}' % (b"x" * 900_000)
+    content = tars.pax({b"MYDOCKER.config": config}, b"g") + CONTENT + bytes(20 << 20)
+    assert len(tars.unpack(content, tmp_path).config["labels"]) == 900_000
+
+
 @pytest.mark.parametrize("text", [b"not json", b"[1]", b'"x"', b"[" * 100_000, b"\xff"])
 def test_a_configuration_that_is_none_is_refused(text: bytes, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="configuration is not"):
@@ -192,4 +202,4 @@ def test_a_missing_libzstd_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("effects.zstd.ctypes.CDLL", missing)
     with pytest.raises(OSError, match="apt-get install libzstd1"):
-        ZstdDecoder(100)
+        ZstdDecoder()
