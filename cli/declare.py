@@ -49,15 +49,21 @@ class Declared:
     it was not typed. `secret` ones are masked in what the journal keeps of a command.
     """
 
-    def __init__(self, name: str, spelled: tuple[str, ...], **said: Any) -> None:
-        self.name, self.spelled = name, spelled
-        self.help: str = said["help"]
-        self.parse: Callable[[str, str], object] | None = said.get("parse")
-        self.metavar: str = said.get("metavar", "TEXT")
-        self.multiple: bool = said.get("multiple", False)
-        self.secret: bool = said.get("secret", False)
-        self.is_flag: bool = said.get("is_flag", False)
-        self.default: Any = said.get("default")
+    def __init__(
+        self,
+        name: str,
+        spelled: tuple[str, ...],
+        *,
+        help: str,  # noqa: A002 - click's word
+        parse: Callable[[str, str], object] | None = None,
+        metavar: str = "TEXT",
+        multiple: bool = False,
+        secret: bool = False,
+        is_flag: bool = False,
+        default: Any = None,
+    ) -> None:
+        self.name, self.spelled, self.help, self.parse, self.metavar = name, spelled, help, parse, metavar
+        self.multiple, self.secret, self.is_flag, self.default = multiple, secret, is_flag, default
 
     @property
     def canonical(self) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from cli.commands.start import start_one
-from cli.commands.stop import stop_one
+from cli.commands.stop import seconds_of, stop_one
 from cli.declare import argument, command, value
 from cli.session import Session, each, pass_session
 
 
 @command()
-@value("seconds", "-t", "--time", metavar="SECONDS", help="Time until SIGKILL; -1: never.", type=int)
+@value("seconds", "-t", "--time", parse=seconds_of, metavar="SECONDS", help="Time until SIGKILL; -1: never.")
 @argument("names", many=True)
 @pass_session
 def restart(session: Session, names: tuple[str, ...], seconds: int | None) -> None:

@@ -5,15 +5,22 @@ from __future__ import annotations
 from cli.declare import argument, command, value
 from cli.session import Session, each, pass_session
 from machine import decide
+from machine.quantities import whole
 from machine.signals import signal_number
 from machine.subjects import Container
 
 SECOND = 1_000_000_000
+LONGEST = 10**9
 GRACE = 20.0  # seconds beyond the container's own time, for SIGKILL and the undoing
 
 
+def seconds_of(text: str, what: str) -> int:
+    """Whole seconds; -1 waits for ever."""
+    return whole(text, what, least=-1, most=LONGEST)
+
+
 @command()
-@value("seconds", "-t", "--time", metavar="SECONDS", help="Time until SIGKILL; -1: never.", type=int)
+@value("seconds", "-t", "--time", parse=seconds_of, metavar="SECONDS", help="Time until SIGKILL; -1: never.")
 @value(
     "signal",
     "-s",
