@@ -90,8 +90,8 @@ class Template:
     def _look(self, path: str, row: Mapping[str, Any]) -> Any:
         value: Any = row
         for key in path[1:].split(".") if path != "." else ():
-            if not isinstance(value, Mapping) or key not in value:
-                fields = ", ".join(value) if isinstance(value, Mapping) and value else "none"
+            if not isinstance(value, dict) or key not in value:
+                fields = ", ".join(value) if isinstance(value, dict) and value else "none"
                 raise InvalidValue(_OPTION, self.text, f"no field {key!r} in {path} [fields: {fields}]")
             value = value[key]
         return value
