@@ -36,8 +36,11 @@ SECTIONS: dict[str, dict[str, str]] = {
         "import": "Make an image of a tar: FILE, or - for standard input; named NAME, or after the file.",
         "export": "Write a container's file system as a tar.",
     },
-    "The engine": {
+    "The past": {
         "history": "Print every event of a container: when, what, who and why.",
+        "events": "Print what happened, any time back: one line an event, oldest first.",
+    },
+    "The engine": {
         "replay": "Rebuild the state from the journal from zero, and put right whatever is not as it tells.",
         "version": "Print the versions of mydocker and of what it stands on.",
         "info": "Print what this engine has and where, and what the kernel offers.",

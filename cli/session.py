@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cli.settler import Settler
+    from eventstore.cursor import Cursor
 
 LIVE = ("starting", "running", "paused", "stopping")
 SNAPSHOT_EVERY = 512  # events; folding one costs about 2 us, loading a snapshot of 400 containers 0.5 ms
@@ -82,6 +83,13 @@ class Session:
         if self._journal is not None:
             self._journal.refresh(world)
         return world
+
+    def end(self) -> Cursor:
+        """Behind the last event that `world` has seen. JournalMissing."""
+        _ = self.world
+        if self._journal is None:
+            raise JournalMissing(f"{self.root}/journal")
+        return self._journal.cursor
 
     def find(self, reference: str) -> Container:
         """The container by name, id or unique prefix. Raises NoSuchContainer, AmbiguousPrefix."""

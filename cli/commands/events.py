@@ -1,0 +1,175 @@
+"""`mydocker events`."""
+
+from __future__ import annotations
+
+import select
+import sys
+import threading
+import time
+
+from cli.accounts import actor
+from cli.declare import argument, command, flag, value
+from cli.escape import json_line, safe
+from cli.names import Names
+from cli.render import local_time
+from cli.report import INTERRUPTED
+from cli.session import Session, pass_session
+from cli.sifting import FILTERS, Sieve, cursor_before, events_behind, place_before
+from cli.travel import time_of
+from eventstore.errors import JournalMissing
+from eventstore.event import ENVELOPE
+from machine import acts
+from machine.story import sentence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from eventstore.follow import Follower
+
+FIELDS = (
+    *("N", "Time", "TimeNano", "Type", "Action", "Tag", "Stream", "ID", "Name", "Image", "What", "Why"),
+    *("Who", "Uid", "Login", "Pid", "Cmd", "Op", "Actor", "Event"),
+)
+
+
+@command()
+@value("since", "--since", parse=time_of, metavar="TIME", help="Only what came since: 10m, or a time.")
+@value("until", "--until", parse=time_of, metavar="TIME", help="Only what came until then.")
+@value("filters", "--filter", multiple=True, metavar="K=V", help=f"Only these: {', '.join(FILTERS)}.")
+@flag("follow", "-f", "--follow", help="Go on as it happens: from now on, or from --since.")
+@value("form", "--format", metavar="FORM", help="json, or a template such as {{.Name}} {{.Action}}.")
+@argument("more", many=True, required=False, metavar="[K=V]...")
+@pass_session
+def events(
+    session: Session,
+    since: int | None,
+    until: int | None,
+    form: str | None,
+    *,
+    follow: bool,
+    **chosen: tuple[str, ...],
+) -> None:
+    """Print what happened, any time back: one line an event, oldest first.
+
+    K=V arguments are filters too. Times are docker's: 10m, 2006-01-02T15:04:05, unix seconds.
+    """
+    write = _writer(form or "")
+    try:
+        place, stream = _following(session, since, until) if follow else _past(session, since)
+        names = Names(session.root, place)
+        sieve = Sieve([*chosen["filters"], *chosen["more"]], names, since=since, until=until)
+        for event in stream:
+            if sieve.passes(event):
+                write(event, names)
+            elif follow and sieve.is_late(event):
+                break
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _past(session: Session, since: int | None) -> tuple[int, Iterator[Any]]:
+    """(number of the event before the first that is read, the events)."""
+    try:
+        place = place_before(session.root, since)
+    except JournalMissing:
+        return 0, iter(())
+    return place, events_behind(session.root, place)
+
+
+def _following(session: Session, since: int | None, until: int | None) -> tuple[int, Iterator[Any]]:
+    """The same, without end; without `since` from now on. JournalMissing."""
+    root = session.root
+    at = session.end() if since is None else cursor_before(root, place_before(root, since))
+    return at.n, _followed(root, at, until)
+
+
+def _followed(root: str, at: Any, until: int | None) -> Iterator[Any]:
+    from eventstore.bulk import bulk_decoder
+    from eventstore.follow import Follower
+    from machine.events import SCHEMA
+
+    with Follower(f"{root}/journal", SCHEMA, at, decode=bulk_decoder(SCHEMA)) as follower:
+        threading.Thread(target=_watch, args=(follower, until), daemon=True).start()
+        yield from follower
+        if until is not None:  # what came between the last look and then
+            yield from events_behind(root, follower.cursor.n)
+
+
+def _watch(follower: Follower, until: int | None) -> None:
+    """End the following at `until`, and when nobody reads our output any more."""
+    poll = select.poll()
+    poll.register(1, 0)  # POLLERR and POLLHUP come unasked
+    while until is None or time.time_ns() < until:
+        left = None if until is None else max(0, until - time.time_ns()) // 1_000_000 + 1
+        if any(happened & (select.POLLERR | select.POLLHUP) for _, happened in poll.poll(left)):
+            break
+    follower.stop()
+
+
+# --- how an event is shown -----------------------------------------------------------------------------
+
+
+def _writer(form: str) -> Callable[[Any, Names], None]:
+    if form in ("", "json"):
+        line = as_json if form else in_words
+    else:
+        from cli.template import Template
+
+        template = Template(form, FIELDS)
+
+        def line(event: Any, names: Names) -> str:
+            return template.fill(row(event, names))
+
+    def write(event: Any, names: Names) -> None:
+        sys.stdout.write(f"{line(event, names)}\n")
+        sys.stdout.flush()
+
+    return write
+
+
+def in_words(event: Any, names: Names) -> str:
+    """`2026-02-03 14:15:16  web: asked to stop: SIGTERM, SIGKILL after 10 s [root: stop web]`."""
+    line = f"{local_time(event.ts)}  {names.of(event.s)}: {sentence(event)}"
+    if acts.is_decision(event):
+        by_user = event.why == "user" and not acts.by_itself(event)
+        line += f" [{actor(event.by)}: {event.by.get('cmd', '')}]" if by_user else f" [{event.why}]"
+    return safe(line)
+
+
+def as_json(event: Any, names: Names) -> str:
+    """The line of the journal less its frame (d, m, h), and the container's name of then."""
+    values = {"t": event.tag} | {key: getattr(event, key) for key in ENVELOPE} | event.payload()
+    bearer = names.bearer(event.s)
+    return json_line(values if bearer is None else values | {"called": bearer.name})
+
+
+def row(event: Any, names: Names) -> dict[str, Any]:
+    """What templates may ask for; docker's fields are among them."""
+    kind, _, key = event.s.partition("/")
+    bearer = names.bearer(event.s)
+    image = bearer.image if bearer is not None else ""
+    attributes = {"image": image, "name": names.of(event.s), **(bearer.labels if bearer else {})}
+    return {
+        "N": event.n,
+        "Time": local_time(event.ts),
+        "TimeNano": event.ts,
+        "Type": kind,
+        "Action": acts.action(event.tag),
+        "Tag": event.tag,
+        "Stream": event.s,
+        "ID": key,
+        "Name": names.of(event.s),
+        "Image": image,
+        "What": sentence(event),
+        "Why": event.why,
+        "Who": actor(event.by),
+        "Uid": event.by.get("uid"),
+        "Login": event.by.get("login"),
+        "Pid": event.by.get("pid"),
+        "Cmd": event.by.get("cmd", ""),
+        "Op": event.op,
+        "Actor": {"ID": key, "Attributes": attributes},
+        "Event": event.payload(),
+    }

@@ -1,0 +1,99 @@
+"""What containers are called, as of the event that is being told; of removed ones too, wherever the telling begins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from machine.events import SCHEMA
+
+SHORT = 12  # digits of an id
+_NAMING = ("container.created", "container.renamed")
+_NEEDLES = tuple(f'\n{{"t":"{tag}",'.encode() for tag in _NAMING)
+
+
+class Bearer:
+    """What a container was created as; `name` is its present one."""
+
+    __slots__ = ("image", "labels", "name")
+
+    def __init__(self, name: str, image: str, labels: dict[str, str]) -> None:
+        self.name, self.image, self.labels = name, image, labels
+
+
+class Names:
+    """Of the journal of `root`, for whoever is told its events behind number `after`, in order.
+
+    The events before are only read, and of them only the few that name containers, when the first
+    container turns up that was created before.
+    """
+
+    def __init__(self, root: str, after: int) -> None:
+        self._root, self._after = root, after
+        self._bearers: dict[str, Bearer] = {}
+        self._looked_back = after == 0
+
+    def see(self, event: Any) -> None:
+        """Take note of an event's name, before it is told."""
+        if event.tag == "container.created":
+            labels = event.settings.get("labels", {})
+            self._bearers[event.s] = Bearer(event.name, event.image, labels)
+        elif event.tag == "container.renamed" and (bearer := self.bearer(event.s)) is not None:
+            bearer.name = event.name
+
+    def bearer(self, stream: str) -> Bearer | None:
+        """Who has the stream, if a container has."""
+        if stream not in self._bearers and not self._looked_back and stream.startswith("container/"):
+            self._look_back()
+        return self._bearers.get(stream)
+
+    def of(self, stream: str) -> str:
+        """How people call what has the stream: `web`, `image busybox`, `layer 4f2a5c…`."""
+        bearer = self.bearer(stream)
+        if bearer is not None:
+            return bearer.name
+        kind, _, key = stream.partition("/")
+        return f"{kind} {key if kind == 'image' else key[:SHORT]}" if key else kind
+
+    def _look_back(self) -> None:
+        self._looked_back = True
+        since, self._bearers = self._bearers, {}
+        for event in naming_events(self._root, up_to=self._after):
+            self.see(event)
+        self._bearers |= since
+
+
+def naming_events(root: str, *, up_to: int) -> Iterator[Any]:
+    """The events up to number `up_to` that created or renamed containers; all else is skipped undecoded."""
+    from eventstore.archive import all_numbers, open_any
+    from eventstore.codec import decode
+    from eventstore.segments import header_of
+
+    directory = f"{root}/journal"
+    numbers = [first for first in all_numbers(directory) if first <= up_to]
+    for first, following in pairwise([*numbers, up_to + 1]):
+        file = open_any(directory, first)
+        try:
+            written = header_of(file, first, SCHEMA).schema
+            data = os.pread(file, os.fstat(file).st_size, 0)
+        finally:
+            os.close(file)
+        for line in _naming_lines(data):
+            event = decode(line, SCHEMA, written)
+            if event.n < following:
+                yield event
+
+
+def _naming_lines(data: bytes) -> Iterator[bytes]:
+    found = []
+    for needle in _NEEDLES:
+        place = data.find(needle)
+        while place >= 0:
+            found.append(place + 1)
+            place = data.find(needle, place + 1)
+    for start in sorted(found):
+        end = data.find(b"\n", start)
+        if end >= 0:
+            yield data[start:end]

@@ -1,0 +1,164 @@
+"""Which events somebody wants to be told of: `--since`, `--until` and `--filter`, as in docker and further."""
+
+from __future__ import annotations
+
+import os
+
+from cli.accounts import account
+from cli.names import Names
+from eventstore.errors import JournalMissing
+from machine import acts, parse
+from machine.errors import InvalidValue
+from machine.events import SCHEMA
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+    from eventstore.cursor import Cursor
+
+FILTERS = ("actor", "cause", "container", "event", "image", "kind", "label", "op", "type")
+KINDS = ("decision", "effect")
+
+
+class Sieve:
+    """Lets pass what fits: one of the values of each key; of `label`, all."""
+
+    def __init__(self, texts: Iterable[str], names: Names, *, since: int | None, until: int | None) -> None:
+        self._names = names
+        self._since, self._until = since, until
+        self._jobs: dict[str, tuple[str, str]] = {}  # stream -> what it works on, and its target
+        wanted = parse.filters(texts, FILTERS, "--filter")
+        self._tags = {tag for word in wanted.get("event", ()) for tag in acts.tags_of(word, "--filter")}
+        _check("kind", wanted, KINDS)
+        _check("type", wanted, acts.KINDS)
+        self._wanted = {key: values for key, values in wanted.items() if key != "event"}
+        self._tests: dict[str, Callable[[Any, str], bool]] = {
+            "actor": _acted,
+            "cause": lambda event, text: event.why == text.replace("-", " ") or event.why == text,
+            "container": self._is_container,
+            "image": self._is_image,
+            "kind": lambda event, text: acts.is_decision(event) == (text == "decision"),
+            "label": self._has_label,
+            "op": lambda event, text: event.op == text,
+            "type": lambda event, text: event.s.partition("/")[0] == text,
+        }
+
+    def passes(self, event: Any) -> bool:
+        """Whether it is wanted. To be asked of every event in order, since names change on the way."""
+        called = self._names.of(event.s) if event.tag == "container.renamed" else ""
+        self._names.see(event)
+        if event.tag == "job.started":
+            self._jobs[event.s] = (event.subject, event.target)
+        if (self._since is not None and event.ts < self._since) or self.is_late(event):
+            return False
+        if self._tags and event.tag not in self._tags:
+            return False
+        if called and called in self._wanted.get("container", ()):
+            return True  # under the name that it gave up just now
+        for key, texts in self._wanted.items():
+            fits = (self._tests[key](event, text) for text in texts)
+            if not (all(fits) if key == "label" else any(fits)):
+                return False
+        return True
+
+    def is_late(self, event: Any) -> bool:
+        """Whether it came after `until`."""
+        return self._until is not None and bool(event.ts > self._until)
+
+    def _is_container(self, event: Any, text: str) -> bool:
+        kind, _, key = event.s.partition("/")
+        if kind != "container":
+            return self._jobs.get(event.s, ("", ""))[0] == text != ""
+        return bool(text) and (key.startswith(text) or self._names.of(event.s) == text)
+
+    def _is_image(self, event: Any, text: str) -> bool:
+        if event.s == f"image/{text}" or self._jobs.get(event.s, ("", ""))[1] == text != "":
+            return True
+        bearer = self._names.bearer(event.s)
+        return bearer is not None and bearer.image == text
+
+    def _has_label(self, event: Any, text: str) -> bool:
+        bearer = self._names.bearer(event.s)
+        key, equals, value = text.partition("=")
+        if bearer is None or key not in bearer.labels:
+            return False
+        return not equals or bearer.labels[key] == value
+
+
+def _check(key: str, wanted: dict[str, list[str]], known: Iterable[str]) -> None:
+    for text in wanted.get(key, ()):
+        if text not in known:
+            raise InvalidValue("--filter", f"{key}={text}", f"expected one of {', '.join(known)}")
+
+
+def _acted(event: Any, text: str) -> bool:
+    """Whether the text is the uid or login that acted, or words of the command."""
+    ids = [number for key in ("uid", "login") if (number := event.by.get(key, -1)) >= 0]
+    if text in (word for number in ids for word in (str(number), account(number))):
+        return True
+    said = str(event.by.get("cmd", "")).split()
+    return bool(text.split()) and all(word in said for word in text.split())
+
+
+# --- where to begin ------------------------------------------------------------------------------------
+
+
+def place_before(root: str, since: int | None) -> int:
+    """A number so that all events of `since` (ns) and later are behind it: a segment's begin, less one.
+
+    Segments that end before are not read; if the clock was ever set back across segments, the earliest counts.
+    """
+    from eventstore.archive import archived_numbers
+    from eventstore.segments import segment_numbers
+
+    directory = f"{root}/journal"
+    live = segment_numbers(directory)
+    if not live:
+        raise JournalMissing(directory)
+    if since is None:
+        return 0
+    times = [_begin(directory, first) for first in live]
+    later = next((i for i, begin in enumerate(times) if begin > since), len(live))
+    if later:
+        return live[later - 1] - 1
+    packed = [first for first in archived_numbers(directory) if first < live[0]]
+    return next((first - 1 for first in reversed(packed) if _begin(directory, first) <= since), 0)
+
+
+def _begin(directory: str, first: int) -> int:
+    from eventstore.archive import open_any
+    from eventstore.segments import header_of
+
+    file = open_any(directory, first)
+    try:
+        return header_of(file, first, SCHEMA).ts
+    finally:
+        os.close(file)
+
+
+def events_behind(root: str, n: int) -> Iterator[Any]:
+    """The events with numbers above `n`, to the journal's end as it is now."""
+    from eventstore.bulk import bulk_decoder
+    from eventstore.reader import read_events
+
+    return read_events(f"{root}/journal", SCHEMA, after=n, decode=bulk_decoder(SCHEMA))
+
+
+def cursor_before(root: str, n: int) -> Cursor:
+    """The position behind event `n`, the last of its segment; 0: before everything."""
+    from eventstore.archive import all_numbers, open_any
+    from eventstore.codec import END, link_of
+    from eventstore.cursor import Cursor
+
+    if not n:
+        return Cursor()
+    directory = f"{root}/journal"
+    before = [first for first in all_numbers(directory) if first <= n][-1]
+    file = open_any(directory, before)
+    try:
+        h = link_of(os.pread(file, END, max(0, os.fstat(file).st_size - END)))
+    finally:
+        os.close(file)
+    return Cursor(n + 1, 0, n, h)

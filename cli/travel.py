@@ -1,0 +1,179 @@
+"""Time travel: the moments that people name, and the world as the journal tells it of such a moment.
+
+A moment is an event's number, a time in any of docker's forms, or `now`. The world of a time is the one
+behind the last event before the clock first passed it: order is the journal's, never the clock's.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+
+from eventstore import plainjson
+from eventstore.errors import JournalMissing
+from eventstore.snapshots import Snapshots
+from machine import moments
+from machine.errors import MachineError
+from machine.events import SCHEMA
+from machine.quantities import is_digits
+from machine.world import World
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+NOW = "now"
+OLDEST_UNIX = 1_000_000_000  # a bare number below is an event's, from here on unix seconds (2001)
+_TAIL = 256 << 10  # bytes at a segment's end that hold its last line, four times over
+
+
+class NoSuchMoment(MachineError):
+    """The journal does not reach there. `exit_code` 2 as for any value that cannot be meant."""
+
+    exit_code = 2
+
+    def __init__(self, text: str, why: str) -> None:
+        self.text = text
+        super().__init__(f"no such moment {text!r}: {why}")
+
+
+class Moment:
+    """What somebody typed: event number `n`, or a time `ts` (ns since the epoch), or neither: now."""
+
+    __slots__ = ("n", "text", "ts")
+
+    def __init__(self, text: str, *, n: int | None = None, ts: int | None = None) -> None:
+        self.text, self.n, self.ts = text, n, ts
+
+    def is_over(self, event: Any) -> bool:
+        """Whether the event is behind this moment."""
+        if self.n is not None:
+            return bool(event.n > self.n)
+        return self.ts is not None and bool(event.ts > self.ts)
+
+
+def moment(text: str, what: str = "moment") -> Moment:
+    """What the text means. InvalidValue."""
+    if text == NOW:
+        return Moment(text)
+    if is_digits(text) and int(text) < OLDEST_UNIX:
+        return Moment(text, n=int(text))
+    return Moment(text, ts=moments.timestamp(text, time.time_ns(), what))
+
+
+def time_of(text: str, what: str = "time") -> int:
+    """Nanoseconds since the epoch, of a time in any of docker's forms. InvalidValue."""
+    return time.time_ns() if text == NOW else moments.timestamp(text, time.time_ns(), what)
+
+
+class Traveller:
+    """Goes through the journal of `root` and folds it: `world` is as it was behind event `n`, at `ts`.
+
+    Starts from a snapshot of `code` where there is one and it is not behind the first `moment` it has to
+    stop at. JournalMissing, and whatever else cannot be read.
+    """
+
+    def __init__(self, root: str, first: Moment, code: str = "") -> None:
+        self.root = root
+        self.world = World()
+        self.n = self.ts = 0
+        self.clock_set_back = False  # so that a time may mean several places
+        self._ahead: Any = None  # read, but behind the moment we stopped at
+        if code:
+            self._start_from_snapshot(first, code)
+        self._events = self._read(after=self.n)
+
+    def _read(self, *, after: int) -> Iterator[Any]:
+        from eventstore.bulk import bulk_decoder
+        from eventstore.reader import read_events
+
+        return read_events(f"{self.root}/journal", SCHEMA, after=after, decode=bulk_decoder(SCHEMA))
+
+    def _start_from_snapshot(self, first: Moment, code: str) -> None:
+        found = Snapshots(f"{self.root}/journal").load(code)
+        if found is None or not found[0].n or (first.n is not None and found[0].n > first.n):
+            return
+        last = next(self._read(after=found[0].n - 1))
+        if not first.is_over(last):
+            self.world = World.load(plainjson.loads(found[1]))
+            self.n, self.ts = last.n, last.ts
+
+    def go(self, to: Moment, see: Callable[[Any], None] | None = None) -> World:
+        """Fold on up to the moment; `see` gets each event on the way. NoSuchMoment."""
+        collecting = gc.isenabled()
+        gc.disable()  # events are no garbage and have no cycles
+        try:
+            for event in self._onward():
+                if to.is_over(event):
+                    self._ahead = event
+                    break
+                self.world.apply(event)
+                self.n, self.ts = event.n, event.ts
+                if see is not None:
+                    see(event)
+        finally:
+            if collecting:
+                gc.enable()
+        self._check(to)
+        return self.world
+
+    def _onward(self) -> Iterator[Any]:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            yield ahead
+        yield from self._events
+
+    def _check(self, to: Moment) -> None:
+        if not self.n:
+            if self._ahead is None:
+                raise JournalMissing(f"{self.root}/journal")
+            raise NoSuchMoment(to.text, f"the journal begins later, at {_told(self._ahead.ts)}, with event 1")
+        if to.n is not None and to.n > self.n:
+            raise NoSuchMoment(to.text, f"the journal ends with event {self.n}, at {_told(self.ts)}")
+        if to.ts is None:
+            return
+        if to.ts > time.time_ns():
+            raise NoSuchMoment(to.text, f"{_told(to.ts)} is yet to come")
+        last = last_event(self.root) if self._ahead is not None else None
+        self.clock_set_back = last is not None and last.ts <= to.ts
+
+
+def world_at(root: str, to: Moment, code: str = "") -> Traveller:
+    """The world as of the moment."""
+    traveller = Traveller(root, to, code)
+    traveller.go(to)
+    return traveller
+
+
+def last_event(root: str) -> Any:
+    """The last event of the journal as it is now; None where its last segment holds no whole line. JournalMissing."""
+    import os
+
+    from eventstore.archive import all_numbers, open_any
+    from eventstore.codec import decode
+    from eventstore.errors import Malformed
+    from eventstore.segments import header_of
+
+    directory = f"{root}/journal"
+    numbers = all_numbers(directory)
+    if not numbers:
+        raise JournalMissing(directory)
+    file = open_any(directory, numbers[-1])
+    try:
+        written = header_of(file, numbers[-1], SCHEMA).schema
+        data = os.pread(file, _TAIL, max(0, os.fstat(file).st_size - _TAIL))
+    finally:
+        os.close(file)
+    for line in reversed(data.split(b"\n")[:-1]):
+        try:
+            return decode(line, SCHEMA, written)
+        except Malformed:  # torn
+            continue
+    return None
+
+
+def _told(ts: int) -> str:
+    from cli.render import local_time
+
+    return local_time(ts)
