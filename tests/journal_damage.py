@@ -6,32 +6,40 @@ import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from unittest.mock import patch
 
+from eventstore import rotation
 from eventstore.journal import Journal
 from tests.journal_events import BY, SCHEMA, Noted, World
+from tests.journal_faults import FaultyOs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SEGMENT = 1500  # bytes: a header and four events
 TEXTS = "abcdefghijk"
+CLOCK = (1_760_000_000_123_456_789, 86_400_000_000_000)
 
 
 class Place:
-    """Directories of one journal, and of copies of it that a test may damage."""
+    """Directories of one journal, and of copies of it that a test may damage. Its size is the same each time."""
 
-    def __init__(self, root: Path, texts: str = TEXTS, segment_size: int = SEGMENT) -> None:
+    def __init__(
+        self, root: Path, texts: str = TEXTS, segment_size: int = SEGMENT, identity: bytes = bytes(16)
+    ) -> None:
         self.root = root
         self.journal = root / "journal"
         self.segment_size = segment_size
-        world = World()
-        journal = Journal.create(
-            str(self.journal), SCHEMA, run_dir=str(root / "run"), segment_size=segment_size
-        )
-        for text in texts:
-            with journal.transaction(world, by=BY, why="user", op=text) as tx:
-                tx.append("thing/1", Noted(text=text))
-        journal.close()
+        world, run = World(), str(root / "run")
+        fixed = FaultyOs(urandom=lambda _size: identity)
+        with patch.multiple(rotation, os=fixed, ourselves=lambda: {"uid": 0, "pid": 4242}):
+            journal = Journal.create(
+                str(self.journal), SCHEMA, run_dir=run, segment_size=segment_size, clock=lambda: CLOCK
+            )
+            for text in texts:
+                with journal.transaction(world, by=BY, why="user", op=text) as tx:
+                    tx.append("thing/1", Noted(text=text))
+            journal.close()
 
     def segments(self) -> list[Path]:
         return sorted(self.journal.glob("*.jsonl"))
@@ -106,7 +114,7 @@ def _flip(segment: int, line: int) -> Callable[[Place], None]:
 
 
 def _foreign(place: Place) -> None:
-    other = Place(place.root / "other")
+    other = Place(place.root / "other", identity=bytes(15) + b"\1")
     overwrite(place.segments()[1], other.segments()[1].read_bytes())
     shutil.rmtree(place.root / "other")
 

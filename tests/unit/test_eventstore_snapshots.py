@@ -82,7 +82,7 @@ def test_one_that_is_ahead_of_the_journal_is_none(place: Place) -> None:
 
 
 def test_one_of_another_journal_is_none(place: Place, tmp_path: Path) -> None:
-    other = Place(tmp_path / "other")
+    other = Place(tmp_path / "other", identity=bytes(15) + b"\1")
     save(other)
     os.rename(other.journal / "snap", place.journal / "snap")
 
