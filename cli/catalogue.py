@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "The past": {
         "history": "Print every event of a container: when, what, who and why.",
         "events": "Print what happened, any time back: one line an event, oldest first.",
+        "audit": "Print who did what to which container or image, when and why.",
     },
     "The engine": {
         "replay": "Rebuild the state from the journal from zero, and put right whatever is not as it tells.",

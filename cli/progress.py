@@ -39,6 +39,11 @@ class Progress:
         sys.stderr.write(f"\r\x1b[K{self._what}: {self._line(done, now - self._begun)}")
         sys.stderr.flush()
 
+    def of(self, done: int, total: int) -> None:
+        """The same for work that tells its whole only on the way."""
+        self._total = total
+        self.update(done)
+
     def _line(self, done: int, seconds: float) -> str:
         share = f"{bar(done, self._total)} " if self._total else ""
         if self._unit:
