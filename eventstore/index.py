@@ -27,6 +27,11 @@ def stream_of(line: bytes) -> bytes:
     return line[start : line.find(b'","v":', start)]
 
 
+def encoded(stream: str) -> bytes:
+    """A stream's name as it is within a line."""
+    return to_json({"": stream})[5:-2]
+
+
 def _key(stream: bytes) -> bytes:
     return hashlib.sha256(stream).digest()[:8]
 
@@ -45,11 +50,11 @@ class Index:
 
     def lines(self, segment: int, stream: str) -> Iterator[bytes]:
         """The lines of `stream` in the open file `segment`, each checked against the link before it."""
-        encoded = to_json({"": stream})[5:-2]
+        wanted = encoded(stream)
         entries = self._load() or self._make(segment)
-        for offset, length in _found(entries, _key(encoded)):
+        for offset, length in _found(entries, _key(wanted)):
             line = os.pread(segment, length, offset)
-            if stream_of(line) == encoded:
+            if stream_of(line) == wanted:
                 if offset and not chain(line, link_of(os.pread(segment, END, offset - END)))[0]:
                     raise Malformed(f"{name_of(self._first)} byte {offset}: the chain breaks here")
                 yield line

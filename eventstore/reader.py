@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from itertools import pairwise
 
+from eventstore.codec import END, chain, link_of
 from eventstore.codec import decode as decode_line
-from eventstore.codec import link_of
 from eventstore.cursor import Cursor
-from eventstore.errors import Corrupt, Malformed
+from eventstore.errors import Corrupt, JournalMissing, Malformed
 from eventstore.segments import header_of, name_of
-from eventstore.tail import Tail
+from eventstore.tail import Tail, whole_writes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ def stream_events(directory: str, schema: Schema, stream: str) -> Iterator[Event
     numbers = all_numbers(directory)
     for first, following in pairwise(numbers):
         yield from _indexed(directory, schema, stream, first, following)
-    last = numbers[-1] if numbers else 0
-    yield from (event for event in read_events(directory, schema, after=last - 1) if event.s == stream)
+    if not numbers:
+        raise JournalMissing(directory)
+    yield from _searched(directory, schema, stream, numbers[-1])
 
 
 def _indexed(directory: str, schema: Schema, stream: str, first: int, following: int) -> Iterator[Event]:
@@ -62,6 +63,33 @@ def _indexed(directory: str, schema: Schema, stream: str, first: int, following:
         raise Corrupt(name_of(first), 1, str(error)) from None
     finally:
         os.close(segment)
+
+
+def _searched(directory: str, schema: Schema, stream: str, first: int) -> Iterator[Event]:
+    """From the segment that is written to: its bytes are searched, only the stream's lines are decoded."""
+    from eventstore.archive import open_any
+    from eventstore.index import encoded
+
+    segment = open_any(directory, first)
+    try:
+        written = header_of(segment, first, schema).schema
+        data = os.pread(segment, os.fstat(segment).st_size, 0)
+    finally:
+        os.close(segment)
+    data = data[: whole_writes(data)]
+    wanted = b',"s":"%b","v":' % encoded(stream)
+    found, at = [], data.find(wanted)
+    while at >= 0:
+        start, end = data.rfind(b"\n", 0, at) + 1, data.index(b"\n", at) + 1
+        try:
+            fits = not start or chain(data[start:end], link_of(data[start - END : start]))[0]
+        except Malformed:
+            fits = False
+        if not fits:  # torn, or damaged: let the ordinary reader tell which, and where
+            return (event for event in read_events(directory, schema, after=first - 1) if event.s == stream)
+        found.append(decode_line(data[start:end], schema, written))
+        at = data.find(wanted, end)
+    return iter(found)
 
 
 def _start(directory: str, after: int) -> Cursor:

@@ -7,7 +7,7 @@ import os
 
 from eventstore.codec import close, encode
 from eventstore.cursor import Cursor
-from eventstore.errors import Corrupt, EventTooLarge, NotWritable, WriteFailed
+from eventstore.errors import Corrupt, EventTooLarge, NotWritable, UnknownFormat, WriteFailed
 from eventstore.segments import LINE_LIMIT, name_of, open_segment, write_all
 
 TYPE_CHECKING = False
@@ -62,6 +62,8 @@ class Writer:
     def begin(self, projection: Projection) -> None:
         """Lock, and bring journal and projection to the newest state."""
         self.tail.refuse_if_ahead()
+        if self.tail.header.compat:
+            raise UnknownFormat(f"{self.tail.header.compat} may be read but not written")
         self.lock.acquire()
         try:
             self._catch_up(projection)

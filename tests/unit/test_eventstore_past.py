@@ -12,7 +12,8 @@ import pytest
 
 from eventstore import index
 from eventstore.archive import archive
-from eventstore.errors import Corrupt
+from eventstore.codec import GENESIS, close
+from eventstore.errors import Corrupt, JournalMissing, UnknownFormat
 from eventstore.journal import Journal
 from eventstore.reader import read_events, stream_events
 from eventstore.seal import BadHead, Head, SignatureFailed, check, check_signature, head_of, sign
@@ -212,3 +213,49 @@ def test_a_head_can_be_signed_with_an_ssh_key(place: Place, tmp_path: Path) -> N
     with pytest.raises(SignatureFailed):
         check_signature(text, signature, allowed, "me@here")
     assert os.path.exists(signature)
+
+
+def test_history_after_a_power_cut_ends_where_the_journal_does(place: Place) -> None:
+    wanted = history(place, 'thing/"2é')
+    path = place.segments()[-1]
+    overwrite(
+        path, path.read_bytes() + lines_of(path)[-1].replace(b'"text":"29"', b'"text":"30"') + bytes(50)
+    )
+
+    assert history(place, 'thing/"2é') == scanned(place, 'thing/"2é') == wanted
+
+
+def test_a_changed_line_of_the_last_segment_is_not_believed_either(place: Place) -> None:
+    path = place.segments()[-1]
+    first = next(event for event in scanned(place, 'thing/"0é') if event.n > int(path.name[:20]))
+    changed = f'"text":"{first.text}"'.encode()
+    overwrite(path, path.read_bytes().replace(changed, changed.replace(b':"', b':"9')))
+
+    with pytest.raises(Corrupt, match="the chain breaks here"):
+        history(place, 'thing/"0é')
+
+
+def test_there_is_no_history_without_a_journal(tmp_path: Path) -> None:
+    with pytest.raises(JournalMissing):
+        list(stream_events(str(tmp_path), SCHEMA, "thing/1"))
+
+
+def test_additions_that_are_unknown_may_be_read_or_not_as_they_say(place: Place) -> None:
+    path = place.segments()[0]
+    for name, reads in (("compat", True), ("incompat", False)):
+        (place.root / "journal2").mkdir()
+        lines, prev = lines_of(path), GENESIS
+        changed = lines[0].replace(f'"{name}":[]'.encode(), f'"{name}":["future"]'.encode())
+        line, prev = close(changed[: changed.rindex(b',"d":')], prev, durable=0, more=0)
+        (place.root / "journal2" / path.name).write_bytes(line)
+        directory, run = str(place.root / "journal2"), str(place.root / "run2")
+        if reads:
+            journal, world = Journal.open(directory, SCHEMA, run_dir=run), World()
+            assert journal.refresh(world) == 1
+        with (
+            pytest.raises(UnknownFormat, match="future"),
+            Journal.open(directory, SCHEMA, run_dir=run).transaction(World(), by=BY, why="user", op="x"),
+        ):
+            pass
+        shutil.rmtree(directory)
+        shutil.rmtree(run, ignore_errors=True)
