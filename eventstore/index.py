@@ -73,12 +73,14 @@ class Index:
 
     def _make(self, segment: int) -> bytes:
         data = os.pread(segment, os.fstat(segment).st_size, 0)
-        found, offset = [], 0
+        places: dict[bytes, list[tuple[int, int]]] = {}
+        offset = 0
         for line in data.split(b"\n")[:-1]:
-            found.append((_key(stream_of(line)), offset, len(line) + 1))
-            offset += len(line) + 1
-        found.sort()
-        entries = b"".join(_ENTRY.pack(*entry) for entry in found)
+            length = len(line) + 1
+            places.setdefault(stream_of(line), []).append((offset, length))
+            offset += length
+        keyed = sorted((_key(stream), found) for stream, found in places.items())
+        entries = b"".join(_ENTRY.pack(key, *place) for key, found in keyed for place in found)
         with suppress(OSError):  # a full or read-only disk costs the next reader the same 50 ms
             self._save(entries)
         return entries
