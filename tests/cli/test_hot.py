@@ -79,7 +79,9 @@ def lines(one: Declaration) -> st.SearchStrategy[list[str]]:
 @pytest.mark.parametrize("name", sorted(PLAIN))
 @given(data=st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_both_ways_make_the_same_of_a_line(name: str, data: st.DataObject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_ways_make_the_same_of_a_line(
+    name: str, data: st.DataObject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: 1_790_000_000_000_000_000)  # of --since 64m
     one = PLAIN[name]
     args = data.draw(lines(one))
