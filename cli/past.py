@@ -12,6 +12,7 @@ from machine.errors import AmbiguousPrefix, MachineError, NoSuchContainer
 from machine.events import SCHEMA
 from machine.world import World
 
+BY_INDEX = 2  # streams; for each, the segment that is still written to is read as a whole
 ENGINE_STREAMS = ("host", "journal")  # the streams that are nobody's in particular
 
 
@@ -56,20 +57,24 @@ def streams_of(session: Session, reference: str, *, every: bool) -> list[str]:
 
 def told(root: str, streams: Collection[str]) -> Iterator[tuple[Any, bool]]:
     """(event, whether it was impossible and changed nothing) of these streams, oldest first."""
-    world = World()
+    world, wanted = World(), frozenset(streams)
     # A boot takes with it what they held.
-    for event in _merged(root, {*streams, "host"}):
+    for event in _of(root, wanted | {"host"}):
         world.apply(event)
-        if event.s in streams:
+        if event.s in wanted:
             subject = world.subject(event.s)
             yield event, subject is not None and event.n in subject.anomalies[-1:]
 
 
-def _merged(root: str, streams: Collection[str]) -> Iterator[Any]:
+def _of(root: str, streams: frozenset[str]) -> Iterator[Any]:
+    """The events of these streams: of a few by the journal's index, of many by reading all."""
     from heapq import merge
 
     from eventstore.reader import stream_events
 
+    if len(streams) > BY_INDEX:
+        yield from (event for event in events(root) if event.s in streams)
+        return
     try:
         found = [stream_events(f"{root}/journal", SCHEMA, stream) for stream in streams]
         yield from merge(*found, key=lambda event: event.n)
