@@ -40,6 +40,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "history": "Print every event of a container: when, what, who and why.",
         "events": "Print what happened, any time back: one line an event, oldest first.",
         "audit": "Print who did what to which container or image, when and why.",
+        "journal": "Look after the journal: what it holds, what changed between two moments, archive, snapshot, repair.",
     },
     "The engine": {
         "replay": "Rebuild the state from the journal from zero, and put right whatever is not as it tells.",

@@ -18,6 +18,9 @@ class Family(Command, click.Group):
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, interspersed=False, **attributes)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if args or self.invoke_without_command else ["--help"])
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -30,6 +33,9 @@ class Family(Command, click.Group):
 
 class Member(Command):
     """One of a family's commands."""
+
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - click's signature
+        return (self.help or "").partition("\n")[0]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)

@@ -119,15 +119,16 @@ def place_before(root: str, since: int | None) -> int:
         raise JournalMissing(directory)
     if since is None:
         return 0
-    times = [_begin(directory, first) for first in live]
+    times = [begin_of(directory, first) for first in live]
     later = next((i for i, begin in enumerate(times) if begin > since), len(live))
     if later:
         return live[later - 1] - 1
     packed = [first for first in archived_numbers(directory) if first < live[0]]
-    return next((first - 1 for first in reversed(packed) if _begin(directory, first) <= since), 0)
+    return next((first - 1 for first in reversed(packed) if begin_of(directory, first) <= since), 0)
 
 
-def _begin(directory: str, first: int) -> int:
+def begin_of(directory: str, first: int) -> int:
+    """When a segment was begun, ns since the epoch."""
     from eventstore.archive import open_any
     from eventstore.segments import header_of
 

@@ -104,7 +104,7 @@ class Traveller:
         collecting = gc.isenabled()
         gc.disable()  # events are no garbage and have no cycles
         try:
-            for event in self._onward():
+            while (event := self._next()) is not None:
                 if to.is_over(event):
                     self._ahead = event
                     break
@@ -118,11 +118,9 @@ class Traveller:
         self._check(to)
         return self.world
 
-    def _onward(self) -> Iterator[Any]:
+    def _next(self) -> Any:
         ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            yield ahead
-        yield from self._events
+        return ahead if ahead is not None else next(self._events, None)
 
     def _check(self, to: Moment) -> None:
         if not self.n:
