@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 
-from cli.session import LIVE, Session
+from cli.session import Session
 from effects import control, fsview, identity
 from machine.errors import EffectFailure, MachineError
+from machine.resources import LIVE
 from machine.subjects import Container
 
 TYPE_CHECKING = False

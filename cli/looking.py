@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 
-from cli.session import LIVE, Session
+from cli.session import Session
 from effects import cgroup_tree, identity
 from machine import decide
 from machine.errors import IllegalTransition
 from machine.projections import shown_status
+from machine.resources import LIVE
 from machine.subjects import Container
 
 TYPE_CHECKING = False

@@ -26,6 +26,7 @@ from eventstore.cursor import Cursor
 from machine import decide, projections
 from machine.engine import Actor
 from machine.events import ContainerMonitored
+from machine.resources import LIVE, WATCHED
 from machine.subjects import Container
 from machine.world import World
 
@@ -33,8 +34,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-LIVE = ("starting", "running", "paused", "stopping")
-WATCHED = (*LIVE, "restarting")
 FLUSH = 5.0  # seconds that a client may take to read its last message
 MILLISECOND = 1_000_000
 KILLED = 137  # 128 + SIGKILL

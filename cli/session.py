@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from cli.settler import Settler
     from eventstore.cursor import Cursor
 
-LIVE = ("starting", "running", "paused", "stopping")
 SNAPSHOT_EVERY = 512  # events; folding one costs about 2 us, loading a snapshot of 400 containers 0.5 ms
 FOLD = "1"  # to be changed when folding the same events gives another world in the same slots
 

@@ -13,6 +13,7 @@ from machine import decide
 from machine.engine import Engine
 from machine.errors import MachineError
 from machine.plan import plan
+from machine.resources import WATCHED
 from machine.subjects import Container, Job
 
 TYPE_CHECKING = False
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-WATCHED = ("starting", "running", "paused", "stopping", "restarting")  # what needs a monitor
 ANSWER = 60.0  # seconds a new monitor may take to say that it runs the container
 
 

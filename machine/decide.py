@@ -16,6 +16,7 @@ from machine.errors import (
     NoSuchContainer,
     NoSuchImage,
 )
+from machine.resources import LIVE
 from machine.subjects import Container
 from machine.table import TABLE, VERBS
 from machine.world import World
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     Decision: TypeAlias = list[tuple[str, Event]]
 
-LIVE = ("starting", "running", "paused", "stopping")
 ID_LENGTH = 64
 SIGKILL = 9
 

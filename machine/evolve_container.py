@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from machine.evolve_effects import EFFECTS, move
-from machine.resources import HOLDS, ONE_SHOT
+from machine.resources import HOLDS, LIVE, ONE_SHOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 
 SIGKILL = 9
-LIVE = frozenset({"starting", "running", "paused", "stopping"})
 
 
 def _created(c: Container, e: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from machine.resources import LIVE, WATCHED
 from machine.world import World
 
 TYPE_CHECKING = False
@@ -12,8 +13,11 @@ if TYPE_CHECKING:
 
 UNKNOWN_EXIT = 255  # shown for an exit that nobody could learn; never 0
 NOT_FOUND = (2, 20)  # ENOENT, ENOTDIR
-NOT_INVOKED = ("exec", "user", "cwd")  # steps of the container's own program; a test holds them to effects.last_stage
-LIVE = ("starting", "running", "paused", "stopping")
+NOT_INVOKED = (
+    "exec",
+    "user",
+    "cwd",
+)  # steps of the container's own program; a test holds them to effects.last_stage
 
 
 def exit_code(c: Container) -> int:
@@ -106,7 +110,7 @@ def _state(c: Container) -> dict[str, Any]:
         "FinishedAt": c.finished,
         "StoppedByUser": c.stopped_by_user,
         "RestartCount": c.restarts,
-        "MonitorPid": c.monitor["pid"] if c.monitor is not None and c.status in (*LIVE, "restarting") else 0,
+        "MonitorPid": c.monitor["pid"] if c.monitor is not None and c.status in WATCHED else 0,
     }
 
 

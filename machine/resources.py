@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+# Statuses in which a container may have processes, and those in which it has a monitor.
+LIVE = ("starting", "running", "paused", "stopping")
+WATCHED = (*LIVE, "restarting")
+
 # Held resources by status, in the order they are made; undone in reverse.
-LIVE = ("directory", "cgroup", "init", "root_link", "release")
+RUN = ("directory", "cgroup", "init", "root_link", "release")
 HOLDS: dict[str, tuple[str, ...]] = {
     "creating": ("directory",),
     "created": ("directory",),
-    "starting": LIVE,
-    "running": LIVE,
-    "paused": (*LIVE, "frozen"),
-    "stopping": LIVE,
+    "starting": RUN,
+    "running": RUN,
+    "paused": (*RUN, "frozen"),
+    "stopping": RUN,
     "exited": ("directory",),
     "restarting": ("directory",),
     "failed": ("directory",),

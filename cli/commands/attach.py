@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from cli.declare import argument, command, flag, value
 from cli.run_options import DETACH_KEYS
-from cli.session import LIVE, Session, pass_session
+from cli.session import Session, pass_session
 from cli.starting import attach_to
 from machine import decide, parse
+from machine.resources import LIVE
 
 
 @command()

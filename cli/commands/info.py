@@ -9,11 +9,12 @@ from cli import __version__
 from cli.declare import command, value
 from cli.document import show
 from cli.looking import is_live
-from cli.session import LIVE, Session, pass_session
+from cli.session import Session, pass_session
 from effects import hostinfo
 from eventstore.errors import JournalMissing, Malformed
 from machine.events import SCHEMA
 from machine.projections import shown_status, visible
+from machine.resources import LIVE
 from machine.subjects import Container
 
 TYPE_CHECKING = False

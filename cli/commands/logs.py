@@ -6,10 +6,11 @@ import sys
 import time
 
 from cli.declare import argument, command, flag, value
-from cli.session import LIVE, Session, pass_session
+from cli.session import Session, pass_session
 from effects.logread import LogReader, Piece
 from machine import moments
 from machine.errors import InvalidValue
+from machine.resources import LIVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from cli import orphans
 from cli.declare import command, flag
 from cli.report import echo
-from cli.session import LIVE, Session, pass_session
+from cli.session import Session, pass_session
 from machine.plan import leftover_steps, plan
 from machine.projections import pid
+from machine.resources import LIVE
 from machine.subjects import Container, Subject
 
 
