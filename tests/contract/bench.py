@@ -194,7 +194,6 @@ class LinuxBench(Bench):
         busybox = shutil.which("busybox")
         assert busybox is not None, "the contract suite needs busybox-static"
         shutil.copy(busybox, layer / "busybox")
-        self._mounts = _mounts()
         self._children = _children()
         super().__init__(str(base), root_id)
 
@@ -210,7 +209,8 @@ class LinuxBench(Bench):
         host.close()
 
     def leftovers(self) -> list[str]:
-        found = [f"mount {mount}" for mount in _mounts() - self._mounts]
+        # Other programs mount things too: ours have our directory as their place or their source.
+        found = [f"mount {mount}" for mount in _mounts() if self.base in mount]
         for hierarchy in self.host.hierarchies():
             name = f"mydocker-{self.root_id}"
             found += [path for path in self.host.subdirs(hierarchy["path"]) if path.endswith(name)]
