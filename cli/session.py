@@ -83,6 +83,14 @@ class Session:
             self._journal.refresh(world)
         return world
 
+    def world_at(self, at: str | None) -> World:
+        """The world of a moment (`cli.travel`); None: of now."""
+        if at is None:
+            return self.world
+        from cli.travel import world_at
+
+        return world_at(self.root, at, snapshot_code())
+
     def end(self) -> Cursor:
         """Behind the last event that `world` has seen. JournalMissing."""
         _ = self.world

@@ -137,11 +137,25 @@ class Traveller:
         self.clock_set_back = last is not None and last.ts <= to.ts
 
 
-def world_at(root: str, to: Moment, code: str = "") -> Traveller:
-    """The world as of the moment."""
+def world_at(root: str, text: str, code: str = "") -> World:
+    """The world of the moment that `text` names for --at. At a terminal it is told which that is.
+
+    InvalidValue, NoSuchMoment, JournalMissing.
+    """
+    import sys
+
+    from cli.report import say
+
+    to = moment(text, "--at")
     traveller = Traveller(root, to, code)
-    traveller.go(to)
-    return traveller
+    world = traveller.go(to)
+    if traveller.clock_set_back:
+        say(
+            f"the clock was set back after event {traveller.n}: {text} came more than once, this is the first time"
+        )
+    elif sys.stderr.isatty():
+        say(f"as of event {traveller.n}, {_told(traveller.ts)}")
+    return world
 
 
 def last_event(root: str) -> Any:

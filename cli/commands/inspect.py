@@ -7,16 +7,20 @@ import json
 from cli.declare import argument, command, value
 from cli.report import echo
 from cli.session import Session, pass_session
-from machine import projections
+from machine import decide, projections
 
 
 @command()
 @value("form", "-f", "--format", metavar="FORM", help="A template such as {{.State.Pid}}.")
+@value(
+    "at", "--at", metavar="TIME|N", help="As they were then: a time such as 10m (ago), or an event's number."
+)
 @argument("names", many=True)
 @pass_session
-def inspect(session: Session, names: tuple[str, ...], form: str | None) -> None:
+def inspect(session: Session, names: tuple[str, ...], form: str | None, at: str | None) -> None:
     """Show all that is known of containers, as JSON."""
-    found = [projections.inspect(session.find(name), session.root) for name in names]
+    world = session.world_at(at)
+    found = [projections.inspect(decide.find(world, name), session.root) for name in names]
     if form is None:
         echo(json.dumps(found, indent=4))
         return

@@ -35,11 +35,13 @@ FILTERS = ("id", "name", "status", "label", "ancestor", "exited")
 @flag("no_trunc", "--no-trunc", help="Whole ids and commands.")
 @value("filters", "-f", "--filter", multiple=True, metavar="K=V", help=f"Only these: {', '.join(FILTERS)}.")
 @value("form", "--format", metavar="FORM", help="json, table, or a template such as {{.Names}}.")
+@value("at", "--at", metavar="TIME|N", help="Those of then: a time such as 10m (ago), or an event's number.")
 @pass_session
-def ps(session: Session, filters: tuple[str, ...], form: str | None, **flags: bool) -> None:
+def ps(session: Session, filters: tuple[str, ...], form: str | None, at: str | None, **flags: bool) -> None:
     """List containers."""
     wanted = parse.filters(filters, FILTERS, "--filter")
-    rows = [row(c, whole=flags["no_trunc"]) for c in visible(session.world) if matches(c, wanted)]
+    containers = [c for c in visible(session.world_at(at)) if matches(c, wanted)]
+    rows = [row(c, whole=flags["no_trunc"], past=at is not None) for c in containers]
     if flags["quiet"]:
         lines = [r["ID"] for r in rows]
     else:
@@ -48,11 +50,11 @@ def ps(session: Session, filters: tuple[str, ...], form: str | None, **flags: bo
         echo(line)
 
 
-def row(c: Container, *, whole: bool = False) -> dict[str, Any]:
-    """One container's fields; liveness is the kernel's word, not the journal's memory."""
+def row(c: Container, *, whole: bool = False, past: bool = False) -> dict[str, Any]:
+    """One container's fields; liveness is the kernel's word, not the journal's memory, unless it is of the past."""
     status, live = long_status(c), pid(c)
     process = c.process_identity
-    if live and process is not None and not identity.alive(process):  # type: ignore[arg-type]  # pid, start, boot
+    if not past and live and process is not None and not identity.alive(process):  # type: ignore[arg-type]  # pid, start, boot
         status, live = "exited (unseen)", 0
     line = " ".join(c.command)
     return {
