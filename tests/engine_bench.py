@@ -31,6 +31,7 @@ class FakeEffects:
         self.there: set[str] = set()
         self.broken: dict[tuple[str, str], Refusal] = {}
         self.asked: list[str] = []
+        self.undone: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}  # kind -> specification, facts
         self.status: int | None = None
         self.before: Callable[[], None] = lambda: None  # called before each effect
 
@@ -44,6 +45,7 @@ class FakeEffects:
         return self._answer("do", kind, facts)
 
     def undo(self, kind: str, spec: dict[str, Any], facts: dict[str, Any]) -> Any:
+        self.undone[kind] = (spec, facts)
         return self._answer("undo", kind, {})
 
     def change(self, kind: str, spec: dict[str, Any]) -> Any:

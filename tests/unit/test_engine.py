@@ -173,6 +173,16 @@ def test_a_pending_intent_is_not_recorded_again() -> None:
     assert successor.since(0) == ["container.created", "effect.do directory", "effect.done do directory"]
 
 
+def test_undoing_is_given_what_was_specified_and_what_came_of_it() -> None:
+    bench = Bench().running()
+    held = {row.kind: (row.spec, row.facts) for row in bench.engine.world.containers[C1].held}
+    assert held["init"][1]["pid"] == 4711
+    bench.engine.decide(decide.remove, "c1", force=True)
+    bench.engine.settle(STREAM)
+
+    assert bench.effects.undone == held
+
+
 def test_a_removed_container_is_settled_to_nothing() -> None:
     bench = Bench().running()
     bench.engine.decide(decide.remove, "c1", force=True)
