@@ -13,12 +13,13 @@ import os
 import select
 import time
 
+import effects.child
 import effects.handler
 import effects.host
 import effects.registry  # noqa: F401 - loaded while the command decides, not when it has
 from cli import bootstrap, handover
 from cli.freezes import Freezes
-from effects import control, failpoints, identity
+from effects import cgroup_tree, control, failpoints, identity
 from effects.control_server import Client, Server
 from effects.linux import LinuxHost
 from effects.stdio import Stdio
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FLUSH = 5.0  # seconds that a client may take to read its last message
+QUIET = 250  # milliseconds in which nothing was to be done
 MILLISECOND = 1_000_000
 KILLED = 137  # 128 + SIGKILL
 
@@ -72,6 +74,7 @@ class Monitor:
         self.first = self.server.adopt(command)
         self.freezes = Freezes(self.engine, self.container, self.server)
         self.stdio: Stdio | None = None
+        self.home: dict[str, Any] | None = None  # the monitors' cgroup, once we have moved there
 
     def run(self) -> int:
         """From the hand-over to the end."""
@@ -162,6 +165,11 @@ class Monitor:
         if writer is not None:
             poller.register(writer, select.POLLOUT | (select.POLLIN if writer in sources else 0))
         ready = poller.poll(self._timeout())
+        if not ready and self.home is None:
+            # Out of the caller's session, which may be killed whole; only now, since the move takes 12 ms.
+            self.home = cgroup_tree.enter(
+                self.host, f"mydocker-{self.engine.places.root_id}", cgroup_tree.MONITORS
+            )
         for fd, events in ready:
             if fd != pidfd:
                 self._serve(fd, events, sources, writer)
@@ -188,9 +196,12 @@ class Monitor:
         return self.container.stop_deadline if self.container.status == "stopping" else 0
 
     def _timeout(self) -> int | None:
-        """The same in milliseconds from now, for poll(2)."""
+        """The same in milliseconds from now, for poll(2); soon, while there is still a move to be made."""
         due = self._due()
-        return max(0, (due - _uptime()) // MILLISECOND + 1) if due else None
+        left = max(0, (due - _uptime()) // MILLISECOND + 1) if due else None
+        if self.home is None:
+            return QUIET if left is None else min(QUIET, left)
+        return left
 
     def _do_what_is_due(self) -> None:
         if not self._due() or _uptime() < self._due():
@@ -279,6 +290,8 @@ class Monitor:
         self.server.flush(FLUSH)
         self.server.close()
         self.engine.journal.close()
+        if self.home is not None:
+            cgroup_tree.leave(self.host, self.home)
 
 
 def _uptime() -> int:

@@ -106,6 +106,19 @@ def enter(host: Host, parent: str, name: str) -> Facts:
     raise AssertionError
 
 
+def leave(host: Host, facts: Facts) -> None:
+    """Move the calling process from what it had entered to the top of every hierarchy; unused leaves go."""
+    where = places(facts)
+    for mount in dict.fromkeys(facts["at"].values()):
+        if mount != facts["cgroup2"]:
+            host.write_control(f"{mount}/tasks", "0")
+    if where["cgroup2"]:
+        host.write_control(f"{facts['cgroup2']}/cgroup.procs", "0")
+    for leaf in directories([], facts["leaf"], facts):
+        if _removed(host, leaf):
+            _removed(host, leaf.rpartition("/")[0])
+
+
 def remove(host: Host, leaves: list[str]) -> None:
     """Remove the leaves; whatever still runs in them is killed. Then their parents, where empty."""
     busy = [leaf for leaf in leaves if not _removed(host, leaf)]
