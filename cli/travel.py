@@ -1,7 +1,8 @@
 """Time travel: the moments that people name, and the world as the journal tells it of such a moment.
 
 A moment is an event's number, a time in any of docker's forms, or `now`. The world of a time is the one
-behind the last event before the clock first passed it: order is the journal's, never the clock's.
+behind the last event before the clock first passed it: order is the journal's, never the clock's. A time
+without a fraction means the end of that second.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 NOW = "now"
+SECOND = 1_000_000_000  # ns
 OLDEST_UNIX = 1_000_000_000  # a bare number below is an event's, from here on unix seconds (2001)
 _TAIL = 256 << 10  # bytes at a segment's end that hold its last line, four times over
 
@@ -59,7 +61,9 @@ def moment(text: str, what: str = "moment") -> Moment:
         return Moment(text)
     if is_digits(text) and int(text) < OLDEST_UNIX:
         return Moment(text, n=int(text))
-    return Moment(text, ts=moments.timestamp(text, time.time_ns(), what))
+    ts = moments.timestamp(text, time.time_ns(), what)
+    # As it is printed: a second is over when its last event is.
+    return Moment(text, ts=ts if ts % SECOND else ts + SECOND - 1)
 
 
 def time_of(text: str, what: str = "time") -> int:
@@ -131,7 +135,7 @@ class Traveller:
             raise NoSuchMoment(to.text, f"the journal ends with event {self.n}, at {_told(self.ts)}")
         if to.ts is None:
             return
-        if to.ts > time.time_ns():
+        if to.ts // SECOND > time.time_ns() // SECOND:
             raise NoSuchMoment(to.text, f"{_told(to.ts)} is yet to come")
         last = last_event(self.root) if self._ahead is not None else None
         self.clock_set_back = last is not None and last.ts <= to.ts
