@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Numbered = tuple[int, tuple[bytes, int, int, int]]
 
 _BLOCK = 1 << 16
+_TRIES = 3
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -91,7 +92,9 @@ class Stream:
         self.name, self._dir = name, dir_fd
         self.parts: list[Part] = []
         self.missed = 0  # bytes rotated away before they could be read
-        self._adopt(self._open_newer_than(None))
+        found = self._open_newer_than(None)
+        self._adopt(found)
+        self._give_indexes(found)
 
     @property
     def end(self) -> int:
@@ -103,15 +106,14 @@ class Stream:
 
     def grow(self) -> None:
         """See what was written since, and in which new files."""
-        if not self.parts:
-            self._adopt(self._open_newer_than(None))
-            return
-        last = self.parts[-1]
-        newer = self._open_newer_than(last.inode)
-        last.refresh()  # now that we know its successor, it grows no more
-        if newer:
-            self.missed += _gap(last, newer[0])
-            self._adopt(newer)
+        last = self.parts[-1] if self.parts else None
+        newer = self._open_newer_than(last.inode if last else None)
+        if last:
+            last.refresh()  # now that its successor is known, if it has one: then it grows no more
+        self._adopt(newer)
+        self._give_indexes({})
+        if last and newer:
+            self.missed += _gap(last, self.parts[-len(newer)])
 
     def read(self, at: int, size: int) -> bytes:
         """Bytes from the offset on, all in one file: fewer than `size` at its end, none at the stream's."""
@@ -189,17 +191,17 @@ class Stream:
                 return block.ljust(end - at, b"\0")
         raise AssertionError("no file holds that offset")
 
-    def _adopt(self, parts: list[Part]) -> None:
-        for part in parts:
+    def _adopt(self, parts: dict[int, Part]) -> None:
+        for part in parts.values():
             part.start = self.end
             self.parts.append(part)
 
-    def _open_newer_than(self, inode: int | None) -> list[Part]:
-        """The files begun after the one with this inode number, oldest first; all without one.
+    def _open_newer_than(self, inode: int | None) -> dict[int, Part]:
+        """The files begun after the one with this inode number, oldest first, by age; all without one.
 
         From the newest to the oldest: a rotation meanwhile then shows a file twice, not one too few.
         """
-        found: dict[int, tuple[int, Part]] = {}
+        found: dict[int, Part] = {}
         for age in self._ages(""):
             try:
                 part = Part(os.open(log_name(self.name, age), _FLAGS, dir_fd=self._dir))
@@ -208,12 +210,11 @@ class Stream:
             if part.inode == inode:
                 part.close()
                 break
-            if part.inode in found:
+            if any(part.inode == other.inode for other in found.values()):
                 part.close()
             else:
-                found[part.inode] = age, part
-        self._give_indexes(found)
-        return [part for _, part in reversed(found.values())]
+                found[age] = part
+        return dict(reversed(found.items()))
 
     def _ages(self, suffix: str) -> list[int]:
         """Ages of the files called `name[.age]suffix`, newest first."""
@@ -227,26 +228,33 @@ class Stream:
                 ages.append(int(age))
         return sorted(ages)
 
-    def _give_indexes(self, found: dict[int, tuple[int, Part]]) -> None:
-        """To each file the index that names its inode number; failing that, the one beside it that names none of
-        the others (the directory was copied).
+    def _give_indexes(self, beside: dict[int, Part]) -> None:
+        """To each file the index that names its inode number; failing that, to those in `beside`, which are
+        by age, the one next to it that names no other's (the directory was copied).
+
+        The writer begins a file, then its index, then it writes: once there are bytes, there is an index.
         """
+        known = {part.inode for part in self.parts}
+        lacking = {part.inode: part for part in self.parts if part.index < 0}
         spare: dict[int, int] = {}
-        for age in self._ages(".idx") if found else ():
-            try:
-                fd = os.open(index_name(self.name, age), _FLAGS, dir_fd=self._dir)
-            except FileNotFoundError:
-                continue
-            base = read_base(fd)
-            if base and base[3] in found and found[base[3]][1].index < 0:
-                found[base[3]][1].index = fd
+        for _ in range(_TRIES):  # a rotation may rename them under our eyes
+            for age in self._ages(".idx") if lacking else ():
+                try:
+                    fd = os.open(index_name(self.name, age), _FLAGS, dir_fd=self._dir)
+                except FileNotFoundError:
+                    continue
+                inode = (read_base(fd) or (BASE, 0, 0, 0))[3]
+                if inode in lacking:
+                    lacking.pop(inode).index = fd
+                elif age in beside and age not in spare and inode not in known:
+                    spare[age] = fd
+                else:
+                    os.close(fd)
+        for age, fd in spare.items():
+            if beside[age].index < 0:
+                beside[age].index = fd
             else:
-                spare[age] = fd
-        for age, part in found.values():
-            if part.index < 0 and age in spare:
-                part.index = spare.pop(age)
-        for fd in spare.values():
-            os.close(fd)
+                os.close(fd)
 
 
 def _gap(older: Part, newer: Part) -> int:

@@ -10,13 +10,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from effects.logfile import LogWriter
+import pytest
+
+from effects import logfile
+from effects.logfile import LogWriter, Turn
 from effects.logindex import unpack
+from effects.logread import LogReader
 
 ROOT = Path(__file__).parents[1]
 DEADLINE = 60.0
 MB = 1 << 20
+T = 1_700_000_000_000_000_000
+SECOND = 1_000_000_000
 # Writes argv[2] bytes to the FIFO argv[1]: numbered 64-byte cells, so that any piece of it tells its place.
 # Prints the longest that one write took, in ms.
 WRITER = """
@@ -34,7 +41,8 @@ print(int(longest * 1000))
 """
 PUMP = """
 import os, select, sys
-from effects.logfile import LogWriter
+from effects import logfile
+from effects.logfile import LogWriter, Turn
 fifo = os.open(sys.argv[1], os.O_RDWR | os.O_NONBLOCK)
 log = LogWriter(sys.argv[2], "stdout", max_size=int(sys.argv[3]))
 poller = select.poll()
@@ -93,8 +101,41 @@ class Clock:
     """Stands in for the module `time`: each look is `step` ns later."""
 
     def __init__(self, step: int) -> None:
-        self.now, self.step = 1_700_000_000_000_000_000, step
+        self.now, self.step = T, step
 
     def time_ns(self) -> int:
         self.now += self.step
         return self.now
+
+
+class Container:
+    """Says things at times that a test chooses: `T` and so many seconds."""
+
+    def __init__(self, directory: Path, patch: pytest.MonkeyPatch, **sizes: int) -> None:
+        self.clock = Clock(0)
+        patch.setattr(logfile, "time", self.clock)
+        turn = Turn()
+        self.logs = {
+            name: LogWriter(str(directory), name, turn=turn, **sizes) for name in ("stdout", "stderr")
+        }
+
+    def says(self, second: float, data: bytes, stream: str = "stdout") -> None:
+        self.clock.now = T + round(second * SECOND)
+        self.logs[stream].write(data)
+
+
+def selected(directory: Path, complaints: list[str] | None = None, **options: Any) -> bytes:
+    said: list[str] = [] if complaints is None else complaints
+    with LogReader(str(directory), said.append) as reader:
+        return b"".join(piece.data for piece in reader.pieces(**options))
+
+
+def conversation(make: Callable[[], Container]) -> None:
+    """Lines 0 to 5, one a second; 1 and 4 on stderr, 3 in two halves, the last one unfinished."""
+    c = make()
+    c.says(0, b"0\n")
+    c.says(1, b"1\n", "stderr")
+    c.says(2, b"2\n3 begins")
+    c.says(3, b" and ends\n")
+    c.says(4, b"4\n", "stderr")
+    c.says(5, b"5")
