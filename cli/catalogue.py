@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "The past": {
         "history": "Print every event of a container: when, what, who and why.",
         "events": "Print what happened, any time back: one line an event, oldest first.",
+        "why": "Tell in a few sentences how a container came to its present state.",
         "audit": "Print who did what to which container or image, when and why.",
         "journal": "Look after the journal: what it holds, what changed between two moments, archive, snapshot, repair.",
     },

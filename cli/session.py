@@ -60,6 +60,7 @@ class Session:
         self.folded = 0  # events read from the journal itself
         self.from_zero = False  # do without the snapshot, which is a cache
         self.places: Places | None = None
+        self._imagined: list[Event] = []
 
     # --- reading -------------------------------------------------------------------------------------
 
@@ -139,7 +140,14 @@ class Session:
             for stream, event in decide.note_boot(world, boot=identity.boot_id(), machine=""):
                 event.s, event.n, event.v = stream, 0, world.version(stream) + 1
                 event.ts = event.up = 0
+                event.op, event.by, event.why = "", {}, "reboot"
                 world.apply(event)
+                self._imagined.append(event)
+
+    def imagined_boot(self) -> list[Event]:
+        """What the first writer after a reboot will note, while none has; `ts` and `n` are 0."""
+        _ = self.world
+        return self._imagined
 
     # --- writing -------------------------------------------------------------------------------------
 

@@ -1,0 +1,56 @@
+"""`mydocker why`."""
+
+from __future__ import annotations
+
+from cli import past
+from cli.accounts import actor
+from cli.declare import argument, command
+from cli.escape import safe
+from cli.render import local_time
+from cli.report import echo
+from cli.session import Session, pass_session
+from effects import identity
+from machine.errors import NoSuchContainer
+from machine.life import Life
+from machine.why import explain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+
+@command()
+@argument("name")
+@pass_session
+def why(session: Session, name: str) -> None:
+    """Tell in a few sentences how a container came to its present state.
+
+    NAME is a name, an id or a unique prefix, of a removed container too (the newest of a name).
+    """
+    stream = past.streams_of(session, name, every=False)[0]
+    life = Life(stream)
+    for event in _events(session, stream):
+        life.see(event)
+    said = explain(life, local_time, actor)
+    if not said:
+        raise NoSuchContainer(name)
+    for text in [*said, *_unseen(life)]:
+        echo(safe(text))
+
+
+def _events(session: Session, stream: str) -> Iterator[Any]:
+    """The container's and the host's events; and the boot that no command has noted yet."""
+    imagined = session.imagined_boot()
+    yield from (event for event, _ in past.told(session.root, [stream, "host"]))
+    yield from (event for event in imagined if event.s in (stream, "host"))
+
+
+def _unseen(life: Life) -> list[str]:
+    """What the kernel says and the journal does not know yet."""
+    c = life.container
+    process = c.process_identity if c is not None and life.is_live else None
+    if process is None or identity.alive(process):  # type: ignore[arg-type]  # pid, start, boot
+        return []
+    gone = f"But the kernel has no process {process['pid']} of it any more, and no monitor has noted its end"
+    return [f"{gone}: `mydocker replay` puts that right."]
