@@ -116,9 +116,19 @@ class Session:
         journal = bootstrap.open_journal(
             self.root, self.run, cursor=cursor, decode=_in_bulk, read_only=read_only
         )
-        self.folded = journal.refresh(world)
+        self.folded = self._replay(journal, world) if self.from_zero else journal.refresh(world)
         self.places = bootstrap.places(self.root, self.run, journal)
         return journal, world
+
+    def _replay(self, journal: Journal, world: World) -> int:
+        """Fold from zero, with a progress bar."""
+        from cli.progress import Watched
+        from cli.travel import last_event
+
+        last = last_event(self.root)
+        total = last.n if last is not None else 0
+        with Watched("replaying the journal", total, "events", lambda: journal.cursor.n):
+            return journal.refresh(world)
 
     def events_after(self, n: int) -> list[Event]:
         """What the journal has had since event `n`."""
