@@ -66,13 +66,13 @@ class Lock:
             self._file = -1
 
     def identity(self) -> tuple[int, int]:
-        """(device, inode) of the lock file: tells a journal from its copy."""
-        found = os.fstat(self._file)
+        """(device, inode) of the journal's directory: tells a journal from its copy."""
+        found = os.stat(os.path.dirname(self.path))
         return found.st_dev, found.st_ino
 
     def holder(self) -> int:
         """Pid of the process that has it, 0 if /proc/locks does not tell (another pid namespace)."""
-        inode = f":{self.identity()[1]}"
+        inode = f":{os.fstat(self._file).st_ino}"
         with open("/proc/locks", "rb") as locks:
             for line in locks.read().decode().splitlines():
                 words = line.split()  # 1: FLOCK ADVISORY WRITE 812 fe:00:1234 0 EOF

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from eventstore.lock import Lock
 
 _MAGIC = b"mdrun\0\0\1"
-_HEAD = struct.Struct("=8s36s4xQQ")  # magic, boot id, device and inode of the journal's lock
+_HEAD = struct.Struct("=8s36s4xQQ")  # magic, boot id, device and inode of the journal's directory
 _STATE = struct.Struct("=Q?7xQ")
 _DURABLE = 64  # u64: lines up to this number are on disk
 _FAILED = 72  # one byte: a sync failed and its segment was not yet written anew

@@ -13,6 +13,7 @@ import pytest
 
 from eventstore.bulk import bulk_decoder
 from eventstore.errors import (
+    Corrupt,
     ForeignHost,
     LockTimeout,
     NewerSchema,
@@ -96,6 +97,26 @@ def test_the_lock_file_may_be_deleted_under_two_writers(home: Home) -> None:
     note(first, ours, "c")
 
     assert verify(home.directory).findings == []
+
+
+def test_whoever_has_the_deleted_lock_file_does_not_pass_for_its_holder(home: Home) -> None:
+    first = home.create(deadline=0.02)
+    note(first, World(), "a")
+    os.unlink(f"{home.directory}/lock")
+
+    with transaction(home.open(), World()), pytest.raises(LockTimeout):
+        note(first, World(), "b")
+
+
+def test_a_segment_that_vanishes_between_two_commands_stops_the_next_one(home: Home) -> None:
+    journal, world = home.create(segment_size=900), World()
+    for text in "abcdef":
+        note(journal, world, text)
+    *_, last = home.segments()
+    os.unlink(f"{home.directory}/{last}")
+
+    with pytest.raises(Corrupt, match=f"{last} line 1: the segment is missing"):
+        note(home.open(), World(), "g")
 
 
 def test_the_run_directory_may_vanish_under_a_writer(home: Home) -> None:

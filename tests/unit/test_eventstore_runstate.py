@@ -51,7 +51,8 @@ def test_any_other_content_is_as_good_as_none(tmp_path: Path, lock: Lock) -> Non
 
 def test_one_of_another_copy_is_refused(tmp_path: Path, lock: Lock) -> None:
     made(tmp_path, lock).close()
-    other = Lock(str(tmp_path / "lock of a copy"), 1.0)
+    (tmp_path / "copy").mkdir()
+    other = Lock(str(tmp_path / "copy" / "lock"), 1.0)
     other.acquire()
 
     with pytest.raises(ForeignHost, match=r"if only this one is left, remove .*/run/journal-ab"):
