@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 from machine.events import SCHEMA
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
 SHORT = 12  # digits of an id
+MOST = 1 << 63  # no journal has so many events
 _NAMING = ("container.created", "container.renamed")
 _NEEDLES = tuple(f'\n{{"t":"{tag}",'.encode() for tag in _NAMING)
 
@@ -65,14 +69,21 @@ class Names:
         self._bearers |= since
 
 
-def naming_events(root: str, *, up_to: int) -> Iterator[Any]:
-    """The events up to number `up_to` that created or renamed containers; all else is skipped undecoded."""
+def naming_events(root: str, *, up_to: int = MOST) -> Iterator[Any]:
+    """The events up to number `up_to` that created or renamed containers; all else is skipped undecoded.
+
+    None where there is no journal.
+    """
     from eventstore.archive import all_numbers, open_any
     from eventstore.codec import decode
+    from eventstore.errors import JournalMissing
     from eventstore.segments import header_of
 
     directory = f"{root}/journal"
-    numbers = [first for first in all_numbers(directory) if first <= up_to]
+    try:
+        numbers = [first for first in all_numbers(directory) if first <= up_to]
+    except JournalMissing:
+        return
     for first, following in pairwise([*numbers, up_to + 1]):
         file = open_any(directory, first)
         try:

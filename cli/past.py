@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
 from itertools import pairwise
-from typing import Any
 
+from cli.names import naming_events
 from cli.session import Session
 from eventstore.errors import JournalMissing
 from machine.errors import AmbiguousPrefix, MachineError, NoSuchContainer
 from machine.events import SCHEMA
 from machine.world import World
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from typing import Any
 
 BY_INDEX = 2  # streams; for each, the segment that is still written to is read as a whole
 ENGINE_STREAMS = ("host", "journal")  # the streams that are nobody's in particular
@@ -135,9 +139,7 @@ def _containers(root: str) -> tuple[dict[str, list[str]], list[str]]:
     """(name -> ids of its bearers, the last to get it last, once for each time they got it; all ids)."""
     bearers: dict[str, list[str]] = {}
     ids = []
-    for event in events(root):
-        if event.tag not in ("container.created", "container.renamed"):
-            continue
+    for event in naming_events(root):
         container_id = event.s.partition("/")[2]
         if event.tag == "container.created":
             ids.append(container_id)

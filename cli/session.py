@@ -22,7 +22,7 @@ from eventstore.journal import Journal
 from eventstore.snapshots import Snapshots
 from machine import decide
 from machine.engine import Engine
-from machine.events import SCHEMA, ContainerCreated
+from machine.events import SCHEMA
 from machine.plan import Places
 from machine.subjects import Container, shape
 from machine.world import World
@@ -130,6 +130,10 @@ class Session:
         with Watched("replaying the journal", total, "events", lambda: journal.cursor.n):
             return journal.refresh(world)
 
+    def last_event(self) -> int:
+        """The number of the newest event that `world` knows; 0 before the first."""
+        return self._journal.cursor.n if self._journal is not None else 0
+
     def events_after(self, n: int) -> list[Event]:
         """What the journal has had since event `n`."""
         from eventstore.reader import read_events
@@ -141,7 +145,7 @@ class Session:
         from machine.story import sentence
 
         names = names | {c.stream: c.name for c in self.world.containers.values()}
-        names |= {event.s: event.name for event in events if isinstance(event, ContainerCreated)}
+        names |= {event.s: event.payload()["name"] for event in events if event.tag == "container.created"}
         return [f"{names.get(event.s, event.s)}: {sentence(event)}" for event in events]
 
     def _imagine_boot(self, world: World) -> None:
@@ -213,9 +217,14 @@ class Session:
 
 def _in_bulk(data: bytes) -> list[Event]:
     """Decode many lines; the journal asks for it where there are many, since msgspec takes 20 ms to import."""
-    from eventstore.bulk import bulk_decoder
+    if not _decoders:
+        from eventstore.bulk import bulk_decoder
 
-    return bulk_decoder(SCHEMA)(data)
+        _decoders.append(bulk_decoder(SCHEMA))
+    return _decoders[0](data)
+
+
+_decoders: list[Callable[[bytes], list[Event]]] = []  # one at most: making it takes as long as 50,000 events
 
 
 def pass_session(function: Callable[..., Any]) -> Callable[..., Any]:
