@@ -41,7 +41,8 @@ class Work:
         self._lock = lock
         engine.decide(decide.begin_job, self._started)
         job = engine.settle(self._stream)
-        if not isinstance(job, Job) or job.holding("staging") is None or job.pending is not None:
+        staging = job.holding("staging") if isinstance(job, Job) else None
+        if staging is None or not staging.done:
             self._end("staging could not be made")
             raise EffectFailure(self.staging, "make the staging directory", "see mydocker history --jobs")
         return self

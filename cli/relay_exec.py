@@ -104,8 +104,6 @@ class _Session:
             self._write_stdin()
 
     def _outcome(self, *, at_rest: bool) -> Outcome | None:
-        for out in self.outs:
-            out.flush()  # also those whose source has ended
         if self.outs[0].closed:
             return Outcome("closed", 128 + _signal.SIGPIPE, {}, self.last)
         written = at_rest and not any(out.pending for out in self.outs)

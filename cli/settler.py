@@ -65,12 +65,12 @@ class Settler:
 
     def _settle(self, stream: str, *, why: str, leftovers: bool) -> None:
         engine, subject = self.engine, self.engine.world.subject(stream)
-        if isinstance(subject, Container) and subject.status == "creating":
-            engine.decide(decide.abandon, subject.id, why=why)
         if isinstance(subject, Job):
             engine.decide(decide.abandon_job, subject.id, "its command died", why=why)
         engine.observe(stream, why=why)
         engine.settle(stream, why=why)
+        if isinstance(subject, Container) and engine.decide(decide.give_up, subject.id, why=why):
+            engine.settle(stream, why=why)
         if leftovers:
             engine.retry_leftovers(stream, why=why)
 

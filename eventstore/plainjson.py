@@ -1,6 +1,6 @@
-"""JSON by the C half of the standard library alone: `import json` costs 8 ms, this nothing. LEAN.
+r"""JSON by the C half of the standard library alone: `import json` costs 8 ms, this nothing. LEAN.
 
-For what our own processes tell each other and keep in files of their own. Text is \\u-escaped, so that
+For what our own processes tell each other and keep in files of their own. Text is \u-escaped, so that
 strings with undecodable bytes (lone surrogates, from surrogateescape) come back as they were.
 """
 

@@ -182,14 +182,6 @@ def give_up(world: World, container_id: str) -> Decision:
     return [(c.stream, ev.ContainerRemoveRequested())]
 
 
-def abandon(world: World, container_id: str) -> Decision:
-    """A creation whose command died: its secrets are lost with it, so it is undone."""
-    c = world.containers.get(container_id)
-    if c is None or c.status != "creating":
-        return []
-    return [(c.stream, ev.ContainerRemoveRequested(force=True))]
-
-
 def remove(world: World, reference: str, *, force: bool = False) -> Decision:
     c = find(world, reference)
     if c.status == "removing":
@@ -209,14 +201,19 @@ def rename(world: World, reference: str, name: str) -> Decision:
 
 
 def update(
-    world: World, reference: str, *, limits: dict[str, Any], restart: dict[str, Any] | None
+    world: World,
+    reference: str,
+    *,
+    limits: dict[str, Any],
+    restart: dict[str, Any] | None,
+    whole: bool = False,
 ) -> Decision:
-    """New limits (merged into the old) and restart policy, in place."""
+    """New limits and restart policy, in place; limits not named stay, unless these are the `whole` of them."""
     c = find(world, reference)
     check(c, "update")
     settings: dict[str, Any] = {}
-    if limits:
-        settings["limits"] = {**c.setting("limits"), **limits}
+    if limits or whole:
+        settings["limits"] = limits if whole else {**c.setting("limits"), **limits}
     if restart is not None:
         settings["restart"] = restart
     return [(c.stream, ev.ContainerUpdated(settings=settings))] if settings else []

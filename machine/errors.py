@@ -14,6 +14,8 @@ MachineError                 exit 125
 
 from __future__ import annotations
 
+SHOWN = 5  # of many ids in a message
+
 
 class MachineError(Exception):
     """Base of all refusals; `exit_code` is what the command ends with."""
@@ -45,7 +47,8 @@ class NoSuchContainer(MachineError):
 class AmbiguousPrefix(MachineError):
     def __init__(self, reference: str, ids: list[str]) -> None:
         self.reference, self.ids = reference, ids
-        super().__init__(f"{reference} begins {len(ids)} container ids: {', '.join(i[:12] for i in ids)}")
+        some = ", ".join(i[:12] for i in ids[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
+        super().__init__(f"{reference} begins {len(ids)} container ids: {some}")
 
 
 class NameInUse(MachineError):

@@ -24,7 +24,8 @@ def after_exit(c: Container, exited: ContainerExited) -> ContainerRestartRequest
         return None
     if policy["policy"] == "on-failure" and policy["max"] and c.restarts >= policy["max"]:
         return None
-    lasted = exited.up_at - c.started_up
+    # Nobody saw when an end without `up_at` came: its run gets the benefit of the doubt.
+    lasted = exited.up_at - c.started_up if exited.up_at else WELL
     doubled = min(c.backoff * 2, LONGEST) if c.backoff and lasted < WELL else FIRST
     return ContainerRestartRequested(delay=doubled)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cli import orphans
 from cli.declare import command, flag
-from cli.report import echo
+from cli.report import echo, line_of, say
 from cli.session import Session, pass_session
 from machine.plan import leftover_steps, plan
 from machine.projections import pid
@@ -15,18 +15,17 @@ from machine.subjects import Container, Subject
 @command()
 @flag("dry_run", "--dry-run", help="Only say what would be done.")
 @pass_session
-def replay(session: Session, *, dry_run: bool) -> None:
+def replay(session: Session, *, dry_run: bool) -> int:
     """Rebuild the state from the journal from zero, and put right whatever is not as it tells."""
     session.from_zero = True
     if dry_run:
         _foretell(session)
-        return
-    engine = session.engine()
-    first = engine.journal.cursor.n
-    names = {c.stream: c.name for c in engine.world.containers.values()}
+        return 0
+    names = {c.stream: c.name for c in session.world.containers.values()}
+    first = session.last_event()
     echo(_read(session))
-    for subject in list(engine.world.subjects()):
-        session.settler().mend(subject.stream, why="replay", leftovers=True)
+    engine = session.engine()
+    failed = [subject.stream for subject in list(engine.world.subjects()) if not _mended(session, subject)]
     removed = orphans.remove(session)
     engine.refresh()
     done = [event for event in session.events_after(first) if not event.s.startswith("journal")]
@@ -34,8 +33,19 @@ def replay(session: Session, *, dry_run: bool) -> None:
         echo(line)
     for path in removed:
         echo(f"removed {path}: no event tells of it")
-    if not done and not removed:
+    if not done and not removed and not failed:
         echo("everything is as the journal tells: nothing to do")
+    return 125 if failed else 0
+
+
+def _mended(session: Session, subject: Subject) -> bool:
+    """One that cannot be mended is told, and keeps no other from being mended."""
+    try:
+        session.settler().mend(subject.stream, why="replay", leftovers=True)
+    except OSError as error:
+        say(f"{subject.stream}: {line_of(error)}")
+        return False
+    return True
 
 
 def _read(session: Session) -> str:
@@ -68,7 +78,7 @@ def _unsettled(session: Session, subject: Subject) -> list[str]:
             f"{name}: {subject.status}, pid {pid(subject)}, but nobody watches it: would give it a monitor"
         )
     elif isinstance(subject, Container) and subject.status == "creating":
-        lines.append(f"{name}: its creation was never finished: would undo it")
+        lines.append(f"{name}: its creation was never finished: would finish or undo it")
     elif subject.status == "working":
         lines.append(f"{name}: its command has died: would undo what it began")
     elif session.places is not None and (step := plan(subject, session.places)) is not None:

@@ -42,5 +42,5 @@ def update_one(session: Session, name: str, settings: dict[str, Any]) -> None:
     session.settler().carry_out(container.id, applied, PATIENCE, "updating")
     now = engine.world.containers.get(container.id)
     if now is not None and now.error is not None and now.error["kind"] == "cgroup":
-        engine.decide(decide.update, container.id, limits=before, restart=None)
+        engine.decide(decide.update, container.id, limits=before, restart=None, whole=True)
         raise EffectFailure(f"cannot update {name}", now.error["step"], now.error["message"])

@@ -260,7 +260,6 @@ class Settlers(Machine):
             self.history.decide(decide.restart_now, subject.id, 1 << 62)
         elif what == "give up":
             self.history.decide(decide.give_up, subject.id)
-            self.history.decide(decide.abandon, subject.id)
         elif what == "lose":
             self._lose(subject)
         elif what == "retry" and subject.pending is None:

@@ -98,9 +98,8 @@ def test_an_exit_of_a_container_to_be_removed_decides_its_removal_in_the_same_ap
         decide.overdue(World(), C1, 1 << 60),
         decide.end_exec(World(), C1, "e1", 0),
         decide.give_up(World(), C1),
-        decide.abandon(World(), C1),
     ],
-    ids=["exit", "overdue", "exec", "give_up", "abandon"],
+    ids=["exit", "overdue", "exec", "give_up"],
 )
 def test_what_is_observed_of_a_container_that_is_gone_decides_nothing(decision: decide.Decision) -> None:
     assert decision == []
@@ -109,11 +108,6 @@ def test_what_is_observed_of_a_container_that_is_gone_decides_nothing(decision: 
 @pytest.mark.parametrize(("auto_remove", "decided"), [(True, [RM]), (False, [])])
 def test_giving_up_removes_only_what_was_to_be_removed(auto_remove: bool, decided: list[str]) -> None:
     assert tags(decide.give_up(in_status("failed", auto_remove=auto_remove).world, C1)) == decided
-
-
-@pytest.mark.parametrize("status", IN_LIFE)
-def test_only_a_creation_is_abandoned(status: str) -> None:
-    assert tags(decide.abandon(in_status(status).world, C1)) == ([RM] if status == "creating" else [])
 
 
 # --- update, exec, monitor ---------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,23 +38,29 @@ def test_subjects_do_not_stand_in_each_others_way(tmp_path: Path) -> None:
         os.close(fd or 0)
 
 
+HOLDER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from effects.locks import Locks
+Locks(sys.argv[2]).take("a" * 64)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
 def test_a_lock_dies_with_its_holder(tmp_path: Path) -> None:
     locks = Locks(str(tmp_path))
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        locks.take(A)
-        os.write(writing, b"x")
-        os.read(reading, 1)  # the parent's byte never comes: it is killed here
-        os.pause() if hasattr(os, "pause") else None
-    os.read(reading, 1)
-    assert locks.is_held(A)
-    os.kill(pid, 9)
-    os.waitpid(pid, 0)
+    here = str(Path(__file__).resolve().parent.parent.parent)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, here, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        assert locks.is_held(A)
+        holder.kill()
+        holder.wait()
 
-    assert not locks.is_held(A)
-    os.close(reading)
-    os.close(writing)
+        assert not locks.is_held(A)
 
 
 def test_a_lock_that_is_handed_over_has_no_gap(tmp_path: Path) -> None:

@@ -114,12 +114,11 @@ def test_what_fails_to_be_made_anew_under_a_stopping_container_does_not_fail_its
     assert c1(history).status == "stopping"
 
 
-def test_a_creation_that_is_abandoned_amid_its_directory_is_undone() -> None:
+def test_a_creation_whose_secrets_are_lost_is_undone() -> None:
     history = in_status("creating")
     history.begin(STREAM, next_step(history))
-    history.decide(decide.abandon, C1)
 
-    assert history.settle(STREAM) == ["undo directory"]
+    assert history.settle(STREAM, failing(("do", "directory"))) == ["do directory", "undo directory"]
     assert history.world.containers == {}
 
 
