@@ -11,7 +11,7 @@ stdin           an ordinary pipe, made before the container's first process, whi
                 that stdin ends with its monitor, as a terminal does.
 
 With one, we hold the master of a pty, and an open slave: so reading the master never fails with EIO while
-the container has no terminal open, and end-of-output is told as with FIFOs.
+the container has no terminal open, not even after vhangup(2), and end-of-output is told as with FIFOs.
 """
 
 from __future__ import annotations
@@ -118,11 +118,6 @@ class Stdio:
             data = os.read(fd, _CHUNK)
         except BlockingIOError:
             return 0
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            self._reopen_slave(fd)
-            return 0
         return log.write(data)
 
     def drain(self) -> int:
@@ -223,11 +218,6 @@ class Stdio:
             log.close()
         self._sources.clear()
         self._stdin = self._slave = self.stdin_reader = -1
-
-    def _reopen_slave(self, master: int) -> None:
-        """The terminal was hung up (vhangup(2)) inside: our slave has become useless with the others."""
-        os.close(self._slave)
-        self._slave = open_slave(master)
 
     def _tell_new_file(self, log: LogWriter) -> None:
         if self.server is None:

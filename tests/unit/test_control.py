@@ -106,6 +106,18 @@ def test_the_socket_is_0600_whatever_the_umask(directory: Path, umask: int) -> N
     assert (directory / "control").stat().st_mode & 0o7777 == 0o600
 
 
+def test_nobody_else_can_connect_for_a_moment_either(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "chmod", lambda *_args: None)
+    before = os.umask(0)
+    try:
+        control.listen(str(directory)).close()
+    finally:
+        os.umask(before)
+    assert (directory / "control").stat().st_mode & 0o7777 == 0o600
+
+
 STRANGER = """
 import os, sys
 from effects import control
@@ -334,9 +346,3 @@ def test_receiving_can_wait(server: Server, join: Join) -> None:
     assert connection.receive(wait=True) == ("J", {"event": "settled"}, [])
     server.close()
     assert connection.receive(wait=True) == (control.CLOSED, None, [])
-
-
-def test_a_message_larger_than_a_packet_is_no_message(server: Server, join: Join) -> None:
-    connection, client = join()
-    connection.send({"op": "x" * (1 << 17)})
-    assert serve(server) == [(client, control.CLOSED, None)]
