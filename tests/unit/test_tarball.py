@@ -347,6 +347,30 @@ def test_a_link_that_takes_a_files_or_directorys_place_is_not_followed(
     assert names(tars.pack(top)) == ["./"]
 
 
+def test_a_link_that_takes_the_place_of_a_directory_above_is_not_gone_through(
+    top: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one out of the tree, nor one that stays within it."""
+    for place in (tmp_path / "elsewhere", top / "within"):
+        (place / "sub").mkdir(parents=True)
+        (place / "sub" / "secret").write_text("x")
+    (top / "dir" / "sub").mkdir()
+    (top / "dirs" / "sub").mkdir(parents=True)
+    honest = tarball._open
+
+    def meddle(directory: int, name: bytes, flags: int, **more: bool) -> tuple[int, bool]:
+        for path, target in ((top / "dir", tmp_path / "elsewhere"), (top / "dirs", Path("within"))):
+            if os.fsdecode(name) == f"{path.name}/sub":
+                path.rename(tmp_path / f"was-{path.name}")
+                path.symlink_to(target)
+        return honest(directory, name, flags, **more)
+
+    monkeypatch.setattr(tarball, "_open", meddle)
+    assert names(tars.pack(top)) == [
+        *("./", "a", "dir/", "dir/file", "dirs/", "within/", "within/sub/", "within/sub/secret")
+    ]
+
+
 def test_a_path_that_nobody_could_unpack_is_refused(tmp_path: Path) -> None:
     deep = os.open(tmp_path, os.O_RDONLY)
     for _ in range(20):
