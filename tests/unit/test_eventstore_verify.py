@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from eventstore.codec import END, GENESIS, link
+from eventstore.cursor import Cursor
 from eventstore.errors import JournalMissing
 from eventstore.verify import verify
 from tests.journal_damage import Place, lines_of, overwrite
@@ -35,12 +36,13 @@ def place(tmp_path: Path) -> Place:
 
 def forge(place: Place, change: Callable[[list[bytes]], list[bytes]]) -> None:
     """Change the bodies of the lines, and link them anew as their writer would have."""
-    (path,) = place.segments()
-    prev, lines = GENESIS, []
-    for body in change([line[:-END] for line in lines_of(path)]):
-        prev = link(prev, body)
-        lines.append(b'%b,"h":"%b"}\n' % (body, prev.encode()))
-    overwrite(path, b"".join(lines))
+    prev = GENESIS
+    for path in place.segments():
+        lines = []
+        for body in change([line[:-END] for line in lines_of(path)]):
+            prev = link(prev, body)
+            lines.append(b'%b,"h":"%b"}\n' % (body, prev.encode()))
+        overwrite(path, b"".join(lines))
 
 
 def replacing(number: int, old: bytes, new: bytes) -> Callable[[list[bytes]], list[bytes]]:
@@ -135,6 +137,48 @@ def test_the_forger_here_leaves_a_sound_journal_alone(place: Place) -> None:
     assert place.segments()[0].read_bytes() == before
     assert verify(str(place.journal)).findings == []
     assert subprocess.run([sys.executable, TOOL, place.journal], capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place_of_it"),
+    [
+        (b'"text":"b"', b'"text":"B"', (1, 0, "is not as it was sealed: sha256 differ")),
+        (b'"last":6', b'"last":5', (1, 0, "is not as it was sealed: last differ")),
+        (b'"n":7,"ts"', b'"n":7,"ts"', ()),
+    ],
+)
+def test_a_seal_that_does_not_fit_is_found_though_the_chain_is_sound(
+    tmp_path: Path, old: bytes, new: bytes, place_of_it: tuple[int, int, str]
+) -> None:
+    place = Place(tmp_path)
+
+    forge(place, lambda bodies: [body.replace(old, new) for body in bodies])
+
+    found = [(int(finding.segment[:20]), *finding[1:]) for finding in verify(str(place.journal)).findings]
+    assert found[:1] == [place_of_it] * bool(place_of_it)
+
+
+def test_a_segment_of_another_journal_is_found_though_the_chain_is_sound(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+
+    forge(
+        place,
+        lambda bodies: [
+            body.replace(b'"journal":"0', b'"journal":"f') if b'"n":7,' in body else body for body in bodies
+        ],
+    )
+
+    first = verify(str(place.journal)).findings[0]
+    assert (first.segment[:20], first.line) == (f"{7:020d}", 1)
+    assert first.what == f"belongs to journal f{'0' * 31}"
+
+
+@pytest.mark.parametrize(
+    "dumped", [[], [1, 2, 3], ["1", 2, 3, "h" * 43], [1, 2, 3, "h"], [1, 2, 3.0, "h" * 43], [1, 2, 3, 4]]
+)
+def test_what_is_no_cursor_is_refused(dumped: list[int | str]) -> None:
+    with pytest.raises(ValueError, match=r"is no cursor|values to unpack"):
+        Cursor.load(dumped)
 
 
 def test_progress_is_told_by_segment(tmp_path: Path) -> None:
