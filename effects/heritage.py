@@ -9,6 +9,7 @@ import os
 from effects import syscalls
 
 _UNHANDLED = {9, 19}  # SIGKILL, SIGSTOP
+_INFINITY = (1 << 64) - 1  # RLIM64_INFINITY
 _OF_LIBC = {32, 33}  # glibc keeps them for itself, but not from being ignored at our birth
 
 
@@ -56,8 +57,7 @@ def copy_limits(pid: int) -> None:
     """Take over the resource limits of `pid`, as far as we may: more than our own hard limit needs
     CAP_SYS_RESOURCE, and without it ours stays.
     """
-    for resource in range(syscalls.RLIM_NLIMITS):
-        soft, hard = syscalls.prlimit(pid, resource)
+    for resource, (soft, hard) in enumerate(limits_of(pid)):
         own_soft, own_hard = syscalls.prlimit(0, resource)
         if (soft, hard) == (own_soft, own_hard):
             continue
@@ -65,3 +65,19 @@ def copy_limits(pid: int) -> None:
             syscalls.prlimit(0, resource, (soft, hard))
         except PermissionError:
             syscalls.prlimit(0, resource, (min(soft, own_hard), own_hard))
+
+
+def limits_of(pid: int) -> list[tuple[int, int]]:
+    """(soft, hard) of every resource, in the order of their numbers. Needs the host's /proc.
+
+    Not by prlimit(2), which needs CAP_SYS_RESOURCE where the process has become another user.
+    """
+    with open(f"/proc/{pid}/limits", "rb") as file:
+        lines = file.read().decode().splitlines()[1:]
+    # fs/proc/base.c, proc_pid_limits: "%-25s %-20s %-20s %-10s", by the number of the resource.
+    return [(_limit(line[26:47]), _limit(line[47:68])) for line in lines]
+
+
+def _limit(text: str) -> int:
+    text = text.strip()
+    return _INFINITY if text == "unlimited" else int(text)

@@ -212,3 +212,16 @@ def test_030_a_secret_is_in_no_file_that_others_can_read_and_in_no_argv(series: 
     assert found == []
     assert series.ok("exec", "t030i", "sh", "-c", "echo $TOKEN") == f"{secret}\n"
     assert os.stat(series.root / "containers").st_mode & 0o077 == 0
+
+
+def test_030_exec_has_the_first_process_rights_whoever_it_runs_as(series: Docker) -> None:
+    told = "grep -E '^(Uid|Gid|Cap|NoNewPrivs)' /proc/self/status; ulimit -a"
+    for name, options in (
+        ("t030j", ["-u", "1000:1000"]),
+        ("t030k", ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"]),
+    ):
+        series.ok(
+            "run", "-d", "--name", name, *options, "busybox", "sh", "-c", f"{told}; exec top > /dev/null"
+        )
+        first = series.ok("logs", name)
+        assert series.ok("exec", name, "sh", "-c", told) == first
