@@ -117,7 +117,6 @@ class _Zlib:
         import zlib
 
         self._decoder = zlib.decompressobj(wbits=31)
-        self._full = False
 
     @property
     def eof(self) -> bool:
@@ -128,13 +127,11 @@ class _Zlib:
         return self._decoder.unused_data
 
     def pending(self) -> bool:
-        # A full piece: there may be more of it inside, even where all input is eaten.
-        return not self._decoder.eof and (self._full or bool(self._decoder.unconsumed_tail))
+        # Of the last output the input is never all eaten: its checksum comes after.
+        return bool(self._decoder.unconsumed_tail)
 
     def feed(self, data: bytes, room: int) -> bytes:
-        piece = self._decoder.decompress(self._decoder.unconsumed_tail + data, room)
-        self._full = len(piece) == room
-        return piece
+        return self._decoder.decompress(self._decoder.unconsumed_tail + data, room)
 
 
 class _Standard:

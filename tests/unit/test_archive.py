@@ -115,6 +115,12 @@ def test_a_cut_archive_is_broken_wherever_it_is_cut(form: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
+def test_a_missing_last_byte_is_an_error_even_where_the_tar_is_whole(program: str, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match=f"{program} data ends too early"):
+        tars.unpack(packed(program)[:-1], tmp_path)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_damaged_data_are_an_error_of_the_archive(program: str, tmp_path: Path) -> None:
     """Of the format, or of the tar inside: bzip2 gives what it has decoded before it knows better."""
     content = bytearray(packed(program))
