@@ -1,6 +1,7 @@
 """Hostile archives: whatever they say, nothing outside the directory is read, made or changed.
 
-The numbers are those of the attacks in docs/security.md.
+12: the image's programs run by the engine (CVE-2019-14271). 15: names and links that lead out (CVE-2025-11395).
+16: overlay's own marks. 17: devices. 18: setuid and capabilities (CVE-2021-41091). 19: bombs (CVE-2017-14992, CVE-2025-8194).
 """
 
 from __future__ import annotations
