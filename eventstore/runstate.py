@@ -39,6 +39,7 @@ class RunState:
     def __init__(self, run_dir: str, uuid: str) -> None:
         self.path = os.path.join(run_dir, f"journal-{uuid}")
         self.boot = boot_id()
+        self.opened = 0  # how often a file was found; another one means that somebody has recovered
         self._file = -1
 
     def current(self, lock: Lock) -> bool:
@@ -48,6 +49,7 @@ class RunState:
         self.close()
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            self.opened += 1
         except FileNotFoundError:
             return False
         head = os.pread(self._file, _SIZE, 0)

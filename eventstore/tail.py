@@ -105,6 +105,8 @@ class Tail:
     def catch_up(self, projection: Projection) -> int:
         """Apply all that was written since; how many events it was."""
         self.refuse_if_ahead()
+        if self._nothing_new():
+            return 0
         count, apply = 0, projection.apply
         collecting = gc.isenabled()
         gc.disable()  # events are no garbage and have no cycles: looking for them costs a fifth of a replay
@@ -120,6 +122,17 @@ class Tail:
         self.ahead = False
         return count
 
+    def _nothing_new(self) -> bool:
+        """The usual case before an append, in two system calls. Not sure means no."""
+        found = os.fstat(self._file)
+        self._size = found.st_size
+        return (
+            self._complete
+            and found.st_size == self.cursor.offset
+            and found.st_nlink > 0
+            and not os.access(f"{self.directory}/{name_of(self.cursor.n + 1)}", os.F_OK)
+        )
+
     def refuse_if_ahead(self) -> None:
         if self.ahead:
             raise AheadOfJournal
@@ -127,6 +140,10 @@ class Tail:
     def remainder(self) -> int:
         """Bytes that `read` left behind the cursor: those of an unfinished or torn write."""
         return self._size - self.cursor.offset
+
+    def reopen(self) -> None:
+        """After a recovery by somebody else: StaleCursor if it has cut off what was read before."""
+        self._open(self.cursor.segment)
 
     def close(self) -> None:
         if self._file >= 0:

@@ -37,6 +37,7 @@ class Writer:
         self.clock = clock
         self.segment_size = segment_size
         self._file = -1  # the descriptor that is written to, made for
+        self._durable = 0  # lines up to this one were on disk when the lock was taken
         self._opened = 0  # this opening of a segment by `tail`
 
     def recover_once(self) -> None:
@@ -81,16 +82,19 @@ class Writer:
             self._file, self._opened = -1, 0
 
     def _recover_if_new(self) -> None:
+        opened = self.run.opened
         if not self.run.current(self.lock):
             from eventstore.recovery import recover
 
             durable, active = recover(self.tail.directory, self.tail.schema, self.clock())
             self.run.create(self.lock, durable, active)
+        if opened != self.run.opened:
+            self.tail.reopen()
 
     def _catch_up(self, projection: Projection) -> None:
         tail = self.tail
         self._recover_if_new()
-        _, failed, active = self.run.read()
+        self._durable, failed, active = self.run.read()
         if failed:
             from eventstore.recovery import write_anew
 
@@ -134,7 +138,7 @@ class Writer:
         return None
 
     def write(self, bodies: list[bytes]) -> None:
-        at, durable = self.tail.cursor, self.run.read()[0]
+        at, durable = self.tail.cursor, self._durable
         lines, h, more = [], at.h, len(bodies)
         for body in bodies:
             more -= 1

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.errors import Corrupt, ForeignHost, JournalError, NotWritable
+from eventstore.errors import Corrupt, ForeignHost, JournalError, NotWritable, StaleCursor
 from eventstore.journal import Journal
 from eventstore.lock import Lock
 from eventstore.runstate import RunState
 from eventstore.schema import Repaired
 from eventstore.verify import verify
-from tests.journal_damage import DAMAGES, Damage, Place
-from tests.journal_events import SCHEMA
+from tests.journal_damage import DAMAGES, Damage, Place, flip, lines_of, overwrite
+from tests.journal_events import BY, SCHEMA
 
 
 @pytest.fixture
@@ -114,6 +114,19 @@ def test_damage_to_what_was_acknowledged_is_cut_off_only_on_demand(tmp_path: Pat
     assert before == place.segments()[-1].read_bytes()[: repaired.offset] + kept
     assert verify(directory).findings == []
     assert world.texts() == list("abcdefghijk")[: len(world.texts())]
+
+
+def test_a_writer_that_has_read_what_a_repair_cut_off_does_not_go_on(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    journal, world = place.open()
+    path = place.segments()[-1]
+    data = path.read_bytes()
+    flip(path, len(lines_of(path)[0]) + 100)
+    Journal.repair(str(place.journal), SCHEMA, run_dir=str(place.root / "run"))
+    overwrite(path, path.read_bytes()[: len(data)].ljust(len(data), b"\n"))  # by chance as long as before
+
+    with pytest.raises(StaleCursor), journal.transaction(world, by=BY, why="user", op="x"):
+        pass
 
 
 def test_every_error_is_one_lower_case_line_with_the_engines_exit_code() -> None:
