@@ -88,7 +88,7 @@ class Writer:
 
             durable, active = recover(self.tail.directory, self.tail.schema, self.clock())
             self.run.create(self.lock, durable, active)
-        if opened != self.run.opened:
+        if 0 < opened != self.run.opened:
             self.tail.reopen()
 
     def _catch_up(self, projection: Projection) -> None:
