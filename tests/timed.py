@@ -1,0 +1,63 @@
+"""A written history whose clock a test sets, and whose segments are small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from effects.identity import boot_id
+from eventstore.journal import Journal
+from eventstore.reader import read_events
+from machine import decide
+from machine.events import SCHEMA
+from tests.histories import MACHINE, History
+from tests.written import ALICE, Written
+
+SECOND = 1_000_000_000
+NOON = 1_750_000_000  # unix seconds, of 2025
+SMALL = 16 << 10  # bytes of a segment: some 40 events
+LARGE = 16 << 20
+
+
+class Clock:
+    """`now`, ns since the epoch, is what the journal takes for the time; `up` goes on by a second an append."""
+
+    def __init__(self) -> None:
+        self.now, self.up = NOON * SECOND, 0
+
+    def __call__(self) -> tuple[int, int]:
+        self.up += SECOND
+        return self.now, self.up
+
+    def at(self, seconds: int) -> None:
+        """Seconds after NOON."""
+        self.now = (NOON + seconds) * SECOND
+
+
+class Timed(Written):
+    """Begun at NOON; `clock` says when what comes next comes."""
+
+    def __init__(self, base: Path, *, small: bool = False) -> None:
+        self.root, self.run = str(base / "root"), str(base / "run")
+        self.by, self.why = ALICE, "user"
+        self.clock = Clock()
+        size = SMALL if small else LARGE
+        self.journal = Journal.open_or_create(
+            self.directory, SCHEMA, run_dir=self.run, clock=self.clock, segment_size=size
+        )
+        History.__init__(self)
+        self.journal.refresh(self.world)
+        self.decide(decide.note_boot, boot=boot_id(), machine=MACHINE)
+
+    @property
+    def directory(self) -> str:
+        return f"{self.root}/journal"
+
+    def on_disk(self) -> list[Any]:
+        """Every event of the journal, its own ones too."""
+        return list(read_events(self.directory, SCHEMA))
+
+
+def time(seconds: int) -> str:
+    """Seconds after NOON, as people type it, to the nanosecond."""
+    return f"{NOON + seconds}.0"
