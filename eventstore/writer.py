@@ -65,7 +65,7 @@ class Writer:
         self.tail.refuse_if_ahead()
         if self.tail.header.compat:
             raise UnknownFormat(f"{self.tail.header.compat} may be read but not written")
-        self.lock.acquire()
+        self.lock.acquire(lambda: self.tail.catch_up(projection))
         try:
             self._catch_up(projection)
         except BaseException:
