@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 else:
     import _signal
 
-DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
 FORWARDED = (
     _signal.SIGHUP,
     _signal.SIGINT,
@@ -63,7 +62,7 @@ def relay(
     attached: Attached,
     *,
     stdin: bool,
-    detach_keys: bytes = DETACH_KEYS,
+    detach_keys: bytes = b"",
     signal_container: Callable[[int], None] | None = None,
     pace: bool = False,
     redraw: bool = False,

@@ -117,7 +117,12 @@ def follow(
             session.engine().decide(decide.kill, container.id, number)
         except (IllegalTransition, NoSuchContainer):
             return  # it has ended already, which the relay is about to hear
-        connection.send({"op": "settle"})
+        try:
+            # Where the socket is full, the packets before it make the monitor look at the journal late, not never:
+            # every settle carries out all that is decided.
+            connection.send({"op": "settle"})
+        except (BrokenPipeError, ConnectionResetError):
+            return  # it has just gone, which the relay is about to hear
 
     return _ended(container, relay(connection, attached, signal_container=signal_container, **how))
 

@@ -234,12 +234,14 @@ def filters(texts: Iterable[str], known: Iterable[str], what: str = "filter") ->
 
 
 def detach_keys(text: str, what: str = "detach keys") -> bytes:
-    """The bytes of "ctrl-p,ctrl-q" or of single characters; an empty text is no way to detach."""
+    """The bytes of "ctrl-p,ctrl-q", of single characters or DEL; an empty text is no way to detach."""
     keys = bytearray()
     for key in text.split(",") if text else ():
         control = key.lower().removeprefix("ctrl-")
         if len(key) == 1 and key.isascii():
             keys.append(ord(key))
+        elif key == "DEL":
+            keys.append(0x7F)
         elif control != key.lower() and len(control) == 1 and control in "@abcdefghijklmnopqrstuvwxyz[\\]^_":
             keys.append(ord(control.upper()) & 0x1F)
         else:

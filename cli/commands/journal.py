@@ -57,7 +57,7 @@ def between(session: Session, first: str, second: str, form: str | None) -> None
     a, b = moment(first), moment(second)
     traveller = Traveller(session.root, a, snapshot_code())
     before, begun = facts(traveller.go(a)), (traveller.n, traveller.ts)
-    if a.text == NOW or (b.n is not None and b.n < traveller.n):
+    if b.text != NOW and _is_before(b, a, traveller):
         raise NoSuchMoment(second, f"it is not after {first} [try: journal between {second} {first}]")
     seen = Between()
     found = changes(before, traveller.go(b, seen.see), seen)
@@ -72,6 +72,13 @@ def between(session: Session, first: str, second: str, form: str | None) -> None
         for line in _in_words(change, seen):
             echo(line)
     echo(_sum(found, seen))
+
+
+def _is_before(b: Moment, a: Moment, at_a: Traveller) -> bool:
+    if b.n is not None:
+        return b.n < at_a.n
+    assert b.ts is not None, "a moment that is neither number nor now has a time"
+    return a.text == NOW or b.ts < (a.ts if a.ts is not None else at_a.ts)
 
 
 def _in_words(change: Change, seen: Between) -> list[str]:
