@@ -72,11 +72,15 @@ class LockTimeout(JournalError):
 
 
 class WriteFailed(JournalError):
-    """Not acknowledged. Nothing of it is in the journal, except after a failed sync, where it may be."""
+    """Not acknowledged. Nothing of it is in the journal, except after a failed sync, where it may be.
 
-    def __init__(self, number: int, what: str) -> None:
+    `doubtful`: even what was written before may not be on disk, though the kernel will not say so again.
+    """
+
+    def __init__(self, number: int, what: str, *, doubtful: bool = False) -> None:
         super().__init__(f"cannot write to the journal: {what}: {os.strerror(number)}")
         self.errno = number
+        self.doubtful = doubtful
 
 
 class NotWritable(JournalError):

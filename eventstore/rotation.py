@@ -77,10 +77,11 @@ def rotate(
     op: str,
     by: dict[str, int | str],
 ) -> None:
-    """Seal the segment that ends at `at` and make the next one. WriteFailed: then nothing has changed."""
-    file = open_segment(directory, at.segment)
+    """Seal the segment that ends at `at` and make the next one. WriteFailed: unless it is `doubtful`, nothing has changed."""
+    file, synced = open_segment(directory, at.segment), False
     try:
         os.fdatasync(file)
+        synced = True
         data = os.pread(file, at.offset, 0)
         prev: dict[str, int | str] = {
             "name": name_of(at.segment),
@@ -102,7 +103,8 @@ def rotate(
         publish(directory, at.n + 1, line, segment_size)
         seal(file, at.offset)
     except OSError as error:
-        raise WriteFailed(error.errno or 0, "a new segment") from None
+        made = os.path.exists(os.path.join(directory, name_of(at.n + 1)))
+        raise WriteFailed(error.errno or 0, "a new segment", doubtful=made or not synced) from None
     finally:
         os.close(file)
 

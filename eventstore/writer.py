@@ -130,6 +130,9 @@ class Writer:
                 by=tx.by,
             )
         except WriteFailed as error:
+            if error.doubtful:
+                self.run.set_failed(True)
+                raise
             if old or error.errno not in _FULL:
                 raise
             return error

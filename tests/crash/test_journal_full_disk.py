@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +19,10 @@ from eventstore.schema import Repaired
 from eventstore.verify import verify
 from tests.journal_damage import Place
 from tests.journal_events import BY, SCHEMA, Noted, World
-from tests.journal_faults import FaultyOs, failing, half_then
+from tests.journal_faults import FaultyOs, failing, half_then, second_time
 
 if TYPE_CHECKING:
     pass
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -127,6 +123,35 @@ def test_a_disk_that_keeps_failing_is_not_written_to(place: Place, monkeypatch: 
     assert world.texts() == [*"abcdf"]
 
 
+@pytest.mark.parametrize("call", ["fdatasync", "fsync"])
+def test_a_rotation_whose_sync_failed_is_not_gone_on_with_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    place = Place(tmp_path, "abc", 900)
+    journal, world = place.open()
+    # Of the segment that is sealed; or of the directory, after the new one has its name.
+    fault = failing(errno.EIO) if call == "fdatasync" else second_time(errno.EIO)
+
+    def append_until_rotation() -> None:
+        for text in "defg":
+            note(journal, world, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rotation, "os", FaultyOs(**{call: fault}))
+        with pytest.raises(WriteFailed, match="a new segment: Input/output error"):
+            append_until_rotation()
+    last = place.segments()[-1]
+    inode, before = last.stat().st_ino, last.read_bytes()
+
+    journal, world = place.open()
+    note(journal, world, "z")
+
+    assert last.stat().st_ino != inode
+    assert last.read_bytes().startswith(before)
+    assert world.texts()[-1] == "z"
+    assert verify(str(place.journal)).findings == []
+
+
 def test_the_callers_limit_on_file_sizes_does_not_bind_the_journal(place: Place) -> None:
     journal, world = place.open()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -155,128 +180,6 @@ def test_a_file_system_of_the_network_is_refused(tmp_path: Path, monkeypatch: py
 
     with pytest.raises(NetworkFileSystem, match=f"is on {kind}: a journal needs the locks"):
         Journal.create(str(tmp_path / "journal"), SCHEMA, run_dir=str(tmp_path / "run"))
-
-
-def in_small_disk(program: str, directory: Path, size: str) -> str:
-    """Run `program` with a tmpfs of `size` on `directory`, in a mount namespace of its own."""
-    directory.mkdir()
-    script = f'mount -t tmpfs -o size={size} tmpfs "$1" && exec "$2" -c "$3"'
-    done = subprocess.run(
-        [
-            "unshare",
-            "--mount",
-            "--propagation",
-            "private",
-            "sh",
-            "-c",
-            script,
-            "sh",
-            directory,
-            sys.executable,
-            program,
-        ],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-COMMON = """
-import os
-import subprocess
-from eventstore.errors import NotWritable, WriteFailed
-from eventstore.journal import Journal
-from eventstore.reader import read_events
-from eventstore.verify import verify
-from tests.journal_faults import FaultyOs, failing, half_then
-from tests.journal_events import BY, SCHEMA, Noted, World
-
-def start():
-    world = World()
-    journal = Journal.open_or_create({disk!r} + "/journal", SCHEMA, run_dir={run!r}, segment_size=65536)
-    journal.refresh(world)
-    return journal, world
-
-def fill(reserve):
-    "Append until that fails; how many events were acknowledged."
-    journal, world = start()
-    before = len(world.texts())
-    try:
-        while True:
-            with journal.transaction(world, by=BY, why="user", op="x") as tx:
-                tx.append("thing/1", Noted(text="x" * 100), reserve=reserve)
-    except WriteFailed as error:
-        assert error.errno == 28, error
-    return len(start()[1].texts()) - before
-
-"""
-
-
-@pytest.mark.root
-@pytest.mark.skipif(os.getuid() != 0, reason="mounts a small tmpfs")
-def test_a_full_disk_can_be_emptied_through_the_reserve(tmp_path: Path) -> None:
-    program = (
-        COMMON
-        + """
-start()
-hog = os.open({disk!r} + "/hog", os.O_CREAT | os.O_WRONLY)
-try:
-    while True:
-        os.write(hog, bytes(4096))
-except OSError:
-    pass
-print(fill(False), fill(False), fill(True), fill(True))
-os.unlink({disk!r} + "/hog")
-os.close(hog)
-journal, world = start()
-for number in range(300):
-    with journal.transaction(world, by=BY, why="user", op="x") as tx:
-        tx.append("thing/1", Noted(text=str(number)))
-report = verify({disk!r} + "/journal")
-print(report.findings, report.torn, report.segments, len(world.events) == report.n)
-"""
-    )
-    out = in_small_disk(
-        program.format(disk=str(tmp_path / "disk"), run=str(tmp_path / "run")), tmp_path / "disk", "300k"
-    )
-
-    counts, rest = out.splitlines()
-    ordinary, again, reserve, after = map(int, counts.split())
-    assert ordinary > 150  # the disk was full before the first of them: all went into the reservation
-    assert again == 0
-    assert reserve >= 9  # 4 KiB
-    assert after == 0
-    assert rest == "[] 0 3 True"
-
-
-@pytest.mark.root
-@pytest.mark.skipif(os.getuid() != 0, reason="remounts a small tmpfs")
-def test_a_read_only_disk_is_read_and_not_written(tmp_path: Path) -> None:
-    program = (
-        COMMON
-        + """
-journal, world = start()
-with journal.transaction(world, by=BY, why="user", op="x") as tx:
-    tx.append("thing/1", Noted(text="a"))
-journal.close()
-subprocess.run(["mount", "-o", "remount,ro", {disk!r}], check=True)
-try:
-    start()
-except NotWritable as error:
-    print(error)
-print(len(list(read_events({disk!r} + "/journal", SCHEMA))))
-journal = Journal.open({disk!r} + "/journal", SCHEMA, run_dir={run!r}, read_only=True)
-print(journal.refresh(World()))
-"""
-    )
-    disk = tmp_path / "disk"
-
-    out = in_small_disk(program.format(disk=str(disk), run=str(tmp_path / "run")), disk, "300k")
-
-    assert out == f"{disk}/journal/lock cannot be written: Read-only file system\n2\n2\n"
 
 
 def test_reading_needs_no_room(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
