@@ -1,0 +1,126 @@
+"""One writer to one store, for `tools/bench journal`: the journal, SQLite, or a bare file. See `rounds.serve`.
+
+    PYTHON stores.py STORE DIRECTORY CORPUS WRITER WRITERS
+
+CORPUS: lines of a journal. Whoever stores them need not encode them, but for the journal, which does.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+
+import rounds
+
+from eventstore.codec import decode
+from eventstore.journal import Journal
+from machine.events import SCHEMA
+from machine.world import World
+
+FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+SCRIPT = """
+pragma journal_mode = wal; pragma synchronous = full;
+create table if not exists event (n integer primary key, s text, v integer, line blob, unique (s, v));
+"""
+
+
+class Bare:
+    """write(2) and fdatasync(2) of the same bytes: what no store can do without."""
+
+    def __init__(self, directory: str, lines: list[bytes]) -> None:
+        self.path = f"{directory}/bare"
+        self.lines = iter(lines)
+        self.file = os.open(self.path, FLAGS, 0o600)
+
+    def append(self) -> None:
+        os.write(self.file, next(self.lines))
+        os.fdatasync(self.file)
+
+
+class BareOpened(Bare):
+    def append(self) -> None:
+        file = os.open(self.path, FLAGS, 0o600)
+        os.write(file, next(self.lines))
+        os.fdatasync(file)
+        os.close(file)
+
+
+class OurJournal:
+    """Lock, catch up with the others' events, fold them, stamp, encode, link, write, unlock, sync."""
+
+    def __init__(self, directory: str, lines: list[bytes]) -> None:
+        self.where = f"{directory}/journal"
+        self.run = f"{directory}/run"
+        self.events = iter([decode(line, SCHEMA) for line in lines])
+        self.world = World()
+        self.journal = Journal.open_or_create(self.where, SCHEMA, run_dir=self.run)
+        self.journal.refresh(self.world)
+
+    def append(self) -> None:
+        was = next(self.events)
+        event = type(was)(**was.payload())
+        with self.journal.transaction(self.world, by=was.by, why=was.why, op=was.op) as tx:
+            tx.append(was.s, event)
+
+
+class OurJournalOpened(OurJournal):
+    def append(self) -> None:
+        cursor = self.journal.cursor
+        self.journal = Journal.open(self.where, SCHEMA, run_dir=self.run, cursor=cursor)
+        super().append()
+        self.journal.close()
+
+
+class SQLite:
+    """A row an event, the stream's version unique; WAL and synchronous FULL: durable when it returns."""
+
+    def __init__(self, directory: str, lines: list[bytes]) -> None:
+        self.path = f"{directory}/sqlite.db"
+        found = [decode(line, SCHEMA) for line in lines]
+        self.rows = iter([(event.s, event.v, line) for event, line in zip(found, lines, strict=True)])
+        self.connection = self.connect()
+        self.connection.executescript(SCRIPT)
+
+    def connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path, timeout=60, isolation_level=None)
+
+    def append(self) -> None:
+        run = self.connection.execute
+        run("begin immediate")
+        run("insert into event (s, v, line) values (?, ?, ?)", next(self.rows))
+        run("commit")
+
+
+class SQLiteOpened(SQLite):
+    def __init__(self, directory: str, lines: list[bytes]) -> None:
+        super().__init__(directory, lines)
+        self.connection.close()
+
+    def append(self) -> None:
+        self.connection = self.connect()
+        self.connection.execute("pragma synchronous = full")
+        super().append()
+        self.connection.close()
+
+
+STORES: dict[str, type[Bare | OurJournal | SQLite]] = {
+    "bare": Bare,
+    "bare-opened": BareOpened,
+    "journal": OurJournal,
+    "journal-opened": OurJournalOpened,
+    "sqlite": SQLite,
+    "sqlite-opened": SQLiteOpened,
+}
+
+
+def main() -> None:
+    """Make the store and append to it as told."""
+    name, directory, corpus, writer, writers = sys.argv[1:]
+    with open(corpus, "rb") as file:
+        lines = rounds.share(file.readlines(), int(writer), int(writers))
+    rounds.serve(STORES[name](directory, lines).append)
+
+
+if __name__ == "__main__":
+    main()
