@@ -113,7 +113,7 @@ def write_head(path: str, head: Head, key: str | None, directory: str, report: R
         os.fsync(file.fileno())
     try:
         signature = _sign(fresh, key) if key else ""
-    except SignatureFailed:
+    except (SignatureFailed, OSError):
         os.unlink(fresh)
         raise
     os.rename(fresh, path)

@@ -8,9 +8,11 @@ from typing import Any
 from effects.identity import boot_id
 from eventstore.journal import Journal
 from eventstore.reader import read_events
+from eventstore.segments import segment_numbers
 from machine import decide
 from machine.events import SCHEMA
-from tests.histories import MACHINE, History
+from machine.world import World
+from tests.histories import MACHINE, History, created
 from tests.written import ALICE, Written
 
 SECOND = 1_000_000_000
@@ -48,6 +50,26 @@ class Timed(Written):
         History.__init__(self)
         self.journal.refresh(self.world)
         self.decide(decide.note_boot, boot=boot_id(), machine=MACHINE)
+
+    @classmethod
+    def reopened(cls, past: Timed) -> Timed:
+        """The journal as it is on disk now, opened anew."""
+        again = cls.__new__(cls)
+        again.__dict__.update(past.__dict__)
+        again.journal = Journal.open(past.directory, SCHEMA, run_dir=past.run, clock=past.clock)
+        again.world = World()
+        again.journal.refresh(again.world)
+        return again
+
+    def come_and_go(self, segments: int) -> None:
+        """Containers that live a second each, until there are so many segments."""
+        while len(segment_numbers(self.directory)) < segments:
+            self.clock.now += SECOND
+            passing = created("c2")
+            passing.id = f"{self.events[-1].n:064x}"
+            self.decide(decide.create, passing)
+            self.settle(f"container/{passing.id}")
+            self.removed("c2")
 
     @property
     def directory(self) -> str:

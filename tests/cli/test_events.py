@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from eventstore.archive import archive
-from eventstore.segments import name_of, segment_numbers
+from eventstore.segments import name_of
 from machine import decide
 from machine import events as ev
 from machine.events import SCHEMA
@@ -156,20 +156,12 @@ def test_what_cannot_be_meant_is_told_in_one_line(
     assert err.count("\n") == 1
 
 
-def come_and_go(past: Timed, segments: int) -> None:
-    """Others come and go, a second each, until there are so many segments."""
-    while len(segment_numbers(past.directory)) < segments:
-        past.clock.now += SECOND
-        past.born("c2", "b")
-        past.removed("c2")
-
-
 @pytest.fixture
 def long_ago(tmp_path: Path) -> Timed:
     """`c1` was born at noon; then others came and went, over several segments; at last c1 was started."""
     past = Timed(tmp_path, small=True)
     past.born("c1", "a")
-    come_and_go(past, 5)
+    past.come_and_go(5)
     past.clock.at(1000)
     past.decide(decide.start, "c1")
     return past
@@ -217,9 +209,9 @@ def test_a_clock_that_was_set_back_hides_no_event_of_the_time_asked_for(
 ) -> None:
     past = Timed(tmp_path, small=True)
     past.clock.at(5000)
-    come_and_go(past, 3)
+    past.come_and_go(3)
     past.clock.at(0)
-    come_and_go(past, 6)
+    past.come_and_go(6)
 
     found = told(past, capfd, "--since", time(4000), "--until", time(6000))
 
@@ -321,7 +313,7 @@ def test_each_event_is_followed_once_and_in_order_across_segments(
     following.append(follower)
     assert follower.lines(3) == ["1", "2", "3"]
 
-    come_and_go(past, 4)
+    past.come_and_go(4)
     last = past.events[-1].n
 
     assert follower.lines(last - 3) == [str(n) for n in range(4, last + 1)]

@@ -167,7 +167,7 @@ def test_damage_is_told_with_its_place_and_not_shown_as_the_past(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     past = Timed(tmp_path, small=True)
-    come_and_go(past, 3)
+    past.come_and_go(3)
     path = Path(past.directory, name_of(1))
     data = bytearray(path.read_bytes())
     data[data.index(b'"c2"')] ^= 1
@@ -347,20 +347,13 @@ def test_a_snapshot_is_kept_and_used(day: Timed, capfd: pytest.CaptureFixture[st
     assert found[1] == dumps(day.world.dump())
 
 
-def come_and_go(past: Timed, segments: int) -> None:
-    while len(segment_numbers(past.directory)) < segments:
-        past.clock.now += SECOND
-        past.born("c2", "b")
-        past.removed("c2")
-
-
 @pytest.mark.parametrize("kind", ["all", "number", "time", "now"])
 def test_archived_segments_leave_the_journal_and_are_read_still(
     kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     past = Timed(tmp_path, small=True)
     past.born("c1", "a")
-    come_and_go(past, 5)
+    past.come_and_go(5)
     before = [past.mydocker(capfd, *args)[1] for args in READING]
     numbers = segment_numbers(past.directory)
     headers = {event.n: event.ts for event in past.on_disk() if event.tag == "journal.segment"}
@@ -387,7 +380,7 @@ def test_what_is_not_sealed_or_not_old_enough_stays(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     past = Timed(tmp_path, small=True)
-    come_and_go(past, 3)
+    past.come_and_go(3)
     numbers = segment_numbers(past.directory)
 
     for before in ("2", str(numbers[1] - 1), "2001-01-01"):
@@ -440,7 +433,7 @@ def test_a_world_is_not_changed_by_being_compared(day: Timed) -> None:
 
 def test_archive_reads_what_it_packed(tmp_path: Path) -> None:
     past = Timed(tmp_path, small=True)
-    come_and_go(past, 4)
+    past.come_and_go(4)
     before = past.on_disk()
 
     assert archive(past.directory, SCHEMA, before[-1].n)
