@@ -75,7 +75,7 @@ class Teller(Endings):
     def failure(self) -> list[str]:
         """Why its last start, creation or change of limits failed."""
         said = [
-            f"At {self.when(e.ts)} it {sentence(e)}."
+            f"At {self.when(e.ts)} it {sentence(e)}.{self._wanted_by(e)}"
             for e in self.life.failures
             if e.verb != "undo" or (e.kind, e.key) not in self._left()
         ]
@@ -87,6 +87,9 @@ class Teller(Endings):
                 said.append("Everything that had been made for it was undone again.")
         return said
 
+    def _wanted_by(self, e: Any) -> str:
+        return f" {self.by(e, start=True)} had asked for it." if e.verb == "change" else ""
+
     def policy(self) -> list[str]:
         """What its restart policy did, and why it did not."""
         c, policy = self.c, self.c.setting("restart")
@@ -94,11 +97,12 @@ class Teller(Endings):
             return []
         name = f"{policy['policy']}, at most {times(policy['max'])}" if policy["max"] else policy["policy"]
         said, whose = [], f"Its restart policy ({name})"
-        if c.restarts:
+        done = c.restarts - (c.status == "restarting")
+        if done:
             since, ended = self.life.user_start, self.life.ended_before
             begun = f" since {self.who(since.by)} started it{self.at(since)}" if since is not None else ""
             last = f", the last time after an end with {code_words(ended.code)}" if ended is not None else ""
-            said.append(f"{whose} has started it again {times(c.restarts)}{begun}{last}.")
+            said.append(f"{whose} has started it again {times(done)}{begun}{last}.")
             whose = "It"
         if c.status == "restarting" and self.life.restart is not None:
             said.append(f"{whose} starts it {duration(self.life.restart.delay)} after that end.")
@@ -123,10 +127,7 @@ class Teller(Endings):
             return []
         before = self.life.status_before_removal
         if before == "creating":
-            died = self.by(self.life.created)
-            return [
-                f"Its creation was never finished, as {died} died before; {self.by(e)} undid it{self.at(e)}."
-            ]
+            return [f"Its creation was never finished; {self.by(e)} removed it{self.at(e)}."]
         if e.why == "user":
             alive = ", alive as it was" if before in LIVE else ""
             return [f"{self.by(e, start=True)} removed it{self.at(e)}{alive}."]
@@ -166,7 +167,7 @@ class Teller(Endings):
                 f": {last.step}: {errno_words(last)}{last.message}{self.at(last)}" if last is not None else ""
             )
             said.append(
-                f"Left behind is {THINGS.get(kind, kind)}, which could not be undone{why} ({times(len(tries))} tried)."
+                f"Left behind is {THINGS.get(kind, kind)}, which could not be undone{why} (tried {times(len(tries))})."
                 " Every `mydocker replay` tries it once more."
             )
         return said
