@@ -1,0 +1,152 @@
+"""What the journal of real containers tells: events, audit, why, time travel, and that it proves itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.system.conftest import Docker
+else:
+    Docker = Any
+
+pytestmark = pytest.mark.root
+
+
+def until(holds: Any, what: str) -> None:
+    """Wait for it."""
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end, what
+        time.sleep(0.01)
+
+
+def test_a_stop_that_needed_sigkill_is_explained_with_who_asked_and_what_went_by_itself(
+    series: Docker,
+) -> None:
+    series.ok("run", "-d", "-name", "web", "-net", "none", "busybox", "sleep", "1000")
+    series.ok("stop", "-t", "1", "web")
+
+    lines = series.ok("why", "web").splitlines()
+
+    assert lines[0].endswith(") is stopped.")
+    assert lines[1].startswith("SIGKILL ended it at ")
+    assert "(`mydocker stop --time=1 web`) asked it to stop at " in lines[2]
+    assert lines[3].startswith("It had not ended when that time was over at ")
+    series.ok("rm", "web")
+    assert series.ok("why", "web").splitlines()[0].endswith(") is removed.")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["busybox", "sh", "-c", "exit 3"], "It ended by itself with code 3 at "),
+        (["busybox", "/nosuch"], " it could not run its program: exec: ENOENT No such file or directory: /nosuch."),
+        (["-m", "16m", "busybox", "sh", "-c", "x=a; while :; do x=$x$x; done"], ": it had reached its memory limit of 16 MiB (code 137)."),
+        (["--restart", "on-failure:1", "busybox", "false"], "It leaves it ended: once is its limit."),
+    ],
+)  # fmt: skip
+def test_each_end_is_explained(args: list[str], said: str, series: Docker) -> None:
+    series("run", "-d", "-name", "c1", "-net", "none", *args)
+    until(lambda: said in series.ok("why", "c1"), f"{said!r} is never said: {series.ok('why', 'c1')}")
+
+
+def test_an_end_that_nobody_watched_is_explained_before_and_after_replay(series: Docker) -> None:
+    series.ok("run", "-d", "-name", "c1", "-net", "none", "busybox", "sleep", "1000")
+    state = series.inspect("c1")["State"]
+    os.kill(state["MonitorPid"], signal.SIGKILL)
+    os.kill(state["Pid"], signal.SIGKILL)
+    until(lambda: "the kernel has no process" in series.ok("why", "c1"), "the kernel's word is not told")
+
+    series.ok("replay")
+
+    told = series.ok("why", "c1")
+    assert "the kernel has no process" not in told
+    assert "(`mydocker replay`)" in told
+
+
+def test_the_past_is_seen_as_it_was(series: Docker) -> None:
+    series.ok("run", "-d", "-name", "c1", "-net", "none", "busybox", "sleep", "1000")
+    pid = series.inspect("c1")["State"]["Pid"]
+    running = series.events()[-1]["n"]
+    series.ok("stop", "-t", "0", "c1")
+    stopped = series.events()[-1]["n"]
+    series.ok("rm", "c1")
+    form = "{{.Names}} {{.Status}} {{.Pid}}"
+
+    assert series.ok("ps", "-a", "--format", form) == ""
+    assert series.ok("ps", "-a", "--at", str(running), "--format", form) == f"c1 running {pid}\n"
+    assert series.ok("ps", "-a", "--at", str(stopped), "--format", form) == "c1 stopped \n"
+    assert series.ok("inspect", "--at", str(running), "-f", "{{.State.Running}}", "c1") == "true\n"
+    changed = series.ok("journal", "between", str(running), str(stopped)).splitlines()
+    assert changed[1].startswith("~ container c1 [root")
+    assert "    status: running -> stopped" in changed
+    assert series.ok("journal", "between", str(running), "now").splitlines()[1].startswith("- container c1: ")
+    assert "yet to come" in series.fails("ps", "--at", "2200-01-01", code=2)
+
+
+def test_each_event_is_followed_once_and_in_order_while_eight_commands_write(series: Docker) -> None:
+    series.ok("run", "--rm", "-net", "none", "busybox", "true")
+    before = series.events()[-1]["n"]
+    follow = ["events", "-f", "--since", "1h", "--format", "{{.N}}"]
+    with series.popen(*follow, stdout=subprocess.PIPE) as follower, ThreadPoolExecutor(8) as pool:
+        assert follower.stdout is not None
+        run = ["run", "--rm", "-net", "none", "busybox", "true"]
+        assert {done.returncode for done in pool.map(lambda _: series(*run), range(16))} == {0}
+        last = series.events()[-1]["n"]
+        found = [int(follower.stdout.readline()) for _ in range(last)]
+        follower.send_signal(signal.SIGINT)
+
+    assert found == list(range(1, last + 1))
+    assert last > before + 16 * 20
+    assert follower.returncode == 130
+
+
+def test_who_did_what_is_told_and_that_nothing_of_it_was_altered(series: Docker) -> None:
+    series.ok("run", "-d", "-name", "c1", "-net", "none", "-e", "PASSWORD=canary", "busybox", "sleep", "1000")
+    head = series.root.parent / "head"
+    assert series.ok("audit", "seal", head).startswith("sealed ")
+    series.ok("rm", "-f", "c1")
+
+    told = series.ok("audit", "--container", "c1", "--format", "{{.What}} {{.Command}}")
+    assert "asked to be removed, alive or not rm --force c1" in told
+    assert "canary" not in series.ok("events", "--format", "json") + series.ok("audit", "--all", "--no-trunc")
+    assert "as it was written" in series.ok("audit", "verify", "--against", head, "--state")
+
+    segment = next((series.root / "journal").glob("0*.jsonl"))
+    data = segment.read_bytes()
+    line = data[: data.index(b'"name":"c1"')].count(b"\n") + 1
+    segment.write_bytes(data.replace(b'"name":"c1"', b'"name":"x1"', 1))
+    altered = series("audit", "verify", "--against", head)
+    segment.write_bytes(data)
+
+    assert altered.returncode == 1
+    assert f"damaged: {segment.name} line {line}: the chain breaks here" in altered.stdout
+    assert "Traceback" not in altered.stderr
+
+
+def test_what_cannot_be_is_one_clear_line(series: Docker) -> None:
+    assert "no journal in" in series.fails("audit", "verify", code=125)
+    series.ok("run", "--rm", "-net", "none", "busybox", "true")
+    assert "invalid --since 'soon'" in series.fails("events", "--since", "soon", code=2)
+    assert "the journal ends with event" in series.fails("ps", "--at", "99999", code=2)
+    assert "the journal begins later" in series.fails("inspect", "--at", "1999-12-31", "x", code=2)
+    assert "no such container: nobody" in series.fails("why", "nobody", code=125)
+    assert "no such command: burn" in series.fails("journal", "burn", code=2)
+
+
+def test_the_upkeep_of_the_journal_leaves_what_it_tells(series: Docker) -> None:
+    series.ok("run", "--rm", "-name", "c1", "-net", "none", "busybox", "true")
+    history = series.ok("history", "c1")
+
+    assert series.ok("journal", "snapshot").startswith("kept the state at event ")
+    assert series.ok("journal", "archive") == "nothing to archive: no whole sealed segment is that old\n"
+    assert "container.created:" in series.ok("journal", "stats")
+    assert series.ok("history", "c1") == history
+    assert "is what a replay from zero gives" in series.ok("audit", "verify", "--state")
