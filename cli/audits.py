@@ -54,9 +54,12 @@ def grouping(text: str, what: str) -> str:
 
 
 def rows(
-    root: str, filters: Iterable[str], *, since: int | None, until: int | None, whole: bool
+    root: str, filters: Iterable[str], *, since: int | None, until: int | None, whole: bool, table: bool
 ) -> Iterator[dict[str, Any]]:
-    """One row an event that passes, oldest first; none where there is no journal. `whole`: nothing is cut."""
+    """One row an event that passes, oldest first; none where there is no journal.
+
+    `whole`: nothing is cut. `table`: it is printed when all is read, so that a progress bar is in nobody's way.
+    """
     try:
         place = place_before(root, since)
         last = last_event(root)
@@ -64,8 +67,10 @@ def rows(
         return
     names = Names(root, place)
     sieve = Sieve(filters, names, since=since, until=until)
-    total = last.n if last is not None else 0
-    for event in counted("reading the journal", events_behind(root, place), total):
+    events = events_behind(root, place)
+    if table:
+        events = counted("reading the journal", events, last.n if last is not None else 0)
+    for event in events:
         if sieve.passes(event):
             yield _row(event, names, whole=whole)
 

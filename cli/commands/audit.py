@@ -51,8 +51,9 @@ def audit(
     filters = [f"{key}={text}" for key in ("actor", "container", "image") for text in only[key]]
     if not every:
         filters.append("kind=decision")
-    whole = no_trunc or form not in (None, "table")  # only a table is cut to a screen
-    show(audits.rows(session.root, filters, since=since, until=until, whole=whole))
+    table = form in (None, "table")
+    whole = no_trunc or not table  # only a table is cut to a screen
+    show(audits.rows(session.root, filters, since=since, until=until, whole=whole, table=table))
 
 
 @member(audit)

@@ -16,6 +16,7 @@ from cli.render import binary_size, local_time
 from cli.report import echo
 from cli.session import Session, pass_session, snapshot_code
 from cli.travel import NOW, Moment, NoSuchMoment, Traveller, last_event, moment
+from eventstore.errors import JournalMissing
 from machine.changes import Between, Change, changes, facts
 from machine.events import SCHEMA
 from machine.world import World
@@ -171,6 +172,8 @@ def _limit(directory: str, before: Moment | None) -> int:
     from eventstore.segments import segment_numbers
 
     live = segment_numbers(directory)
+    if not live:
+        raise JournalMissing(directory)
     if before is None or before.text == NOW:
         return live[-1]
     if before.n is not None:

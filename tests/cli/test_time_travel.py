@@ -157,9 +157,12 @@ def test_an_impossible_moment_is_told_in_one_line(
 def test_without_a_journal_there_is_no_past(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     from cli.main import main
 
-    for args in (["ps", "--at", "1"], ["journal", "between", "1", "now"], ["journal", "stats"]):
-        assert main(["--root", str(tmp_path / "none"), *args]) == 125
-        assert capfd.readouterr().err == f"mydocker: no journal in {tmp_path}/none/journal\n"
+    (tmp_path / "empty" / "journal").mkdir(parents=True)
+    upkeep = (["journal", name] for name in ("stats", "snapshot", "archive"))
+    for args in (["ps", "--at", "1"], ["journal", "between", "1", "now"], *upkeep):
+        for root in ("none", "empty"):
+            assert main(["--root", str(tmp_path / root), *args]) == 125
+            assert capfd.readouterr().err == f"mydocker: no journal in {tmp_path}/{root}/journal\n"
     assert not os.path.exists(tmp_path / "none")
 
 
