@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from machine.acts import is_decision
 from machine.projections import long_status, pid, visible
+from machine.words import size_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def facts(world: World) -> dict[str, Any]:
 
 
 def _facts(c: Container) -> dict[str, str]:
-    limits = {f"limit {key}": str(value) for key, value in c.setting("limits").items()}
+    limits = {f"limit {key}": _limit(key, value) for key, value in c.setting("limits").items()}
     live = pid(c)
     policy = c.setting("restart")
     return {
@@ -81,6 +82,10 @@ def _facts(c: Container) -> dict[str, str]:
         "left behind": ", ".join(sorted(row.kind for row in c.leftovers)) or "nothing",
         **limits,
     }
+
+
+def _limit(key: str, value: Any) -> str:
+    return size_words(value) if key in ("memory", "memory_swap") and value > 0 else str(value)
 
 
 def _containers(

@@ -258,7 +258,7 @@ def test_between_two_moments_it_is_told_what_became_of_each_container(
         "~ container c1 [root (login uid 1234567): run --name=c1 busybox sh]",
         "    name: c1 -> web",
         "    status: created -> exited (3)",
-        "    limit memory: 64 -> 128",
+        "    limit memory: 64 bytes -> 128 bytes",
         f"{last_of(day, 45) - last_of(day, 15)} events, 1 command",
     ]
     assert between(day, capfd, time(45), "now")[:-1] == [
@@ -318,7 +318,7 @@ def test_between_as_json_is_one_line_a_change(day: Timed, capfd: pytest.CaptureF
             "Changed": {
                 "name": ["c1", "web"],
                 "status": ["created", "exited (3)"],
-                "limit memory": ["64", "128"],
+                "limit memory": ["64 bytes", "128 bytes"],
             },
             "By": "root (login uid 1234567): run --name=c1 busybox sh",
         }
