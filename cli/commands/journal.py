@@ -150,7 +150,7 @@ def snapshot(session: Session) -> None:
 @value("before", "--before", parse=moment, metavar="N|TIME", help="Only segments that end before it.")
 @pass_session
 def archive(session: Session, before: Moment | None) -> None:
-    """Compress sealed segments, a third of the size; every command reads them still.
+    """Compress sealed segments, to a third or less; every command reads them still.
 
     The segment that is written to stays as it is. The files are in ROOT/journal/archive.
     """
