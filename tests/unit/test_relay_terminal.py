@@ -121,7 +121,7 @@ def test_the_detach_keys_leave_the_container_running(
             os.write(user[0], keys)
 
     before = termios.tcgetattr(user[1])
-    outcome = joined(meanwhile)
+    outcome = joined(meanwhile, detach_keys=P + Q)
     assert (outcome.kind, outcome.code) == ("detached", 0)
     assert termios.tcgetattr(user[1]) == before
     monitor.connection.close()
