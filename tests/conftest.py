@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,13 @@ from hypothesis import settings
 # A shared or slow machine is no failure: the suite as a whole is timed, not an example.
 settings.register_profile("default", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.register_profile("long", deadline=None, max_examples=5_000)
+# A shell that starts us in the background has these ignored, and all our children would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+for ignored in (signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, signal.SIG_DFL)
+
 settings.load_profile("long" if os.environ.get("MYDOCKER_TEST_ALL") else "default")
 
 
