@@ -23,16 +23,29 @@ settings.load_profile("long" if os.environ.get("MYDOCKER_TEST_ALL") else "defaul
 
 
 @pytest.fixture(autouse=True)
-def journals_let_go() -> Iterator[None]:
-    """Descriptors of files in a test's own directory that it left open, as a killed process would have, are closed.
+def alone() -> Iterator[None]:
+    """Thousands of tests share one process: none may feel what another left in it.
 
-    Thousands of tests share one process: else select(2) and descriptor numbers of later tests would suffer.
+    The umask that commands set; dead children; descriptors of files in a test's own directory, which a killed
+    process would have left open too.
     """
     before = _descriptors()
+    umask = os.umask(0o022)
+    os.umask(umask)
+    _reap()
     yield
+    os.umask(umask)
     for fd, path in _descriptors().items():
-        if before.get(fd) != path and path.startswith("/tmp/pytest-") and "/journal" in path:
+        if before.get(fd) != path and path.startswith("/tmp/pytest-"):
             os.close(fd)
+
+
+def _reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
 
 
 def _descriptors() -> dict[int, str]:
