@@ -11,7 +11,7 @@ import tempfile
 from typing import NamedTuple
 
 from benchmarks import svg
-from benchmarks.report import PROGRAM, Result, once, run, verdict, worker
+from benchmarks.report import PROGRAM, Result, fill, once, run, verdict
 
 PASTS = (10, 10_000, 1_000_000)  # events before the containers' own
 CONTAINERS = (0, 100, 1000)
@@ -44,12 +44,12 @@ def make(base: pathlib.Path) -> list[Place]:
         place = Place(past, 0, first)
         run(place.command("run", "--rm", "--name", GONE, "busybox", "true"))  # makes the image too
         print(f"writing {past:,} events ...", file=sys.stderr)
-        run(["nice", "-n", "10", *worker("lives.py", first, f"{first}.run", past, 0)])
+        fill(first, f"{first}.run", past, 0)
         for count in CONTAINERS:
             root = base / f"{past}-{count}"
             copy(first, root)
-            run(worker("lives.py", root, f"{root}.run", 0, count))
-            run(worker("lives.py", root, f"{root}.run", 0, 1, ASKED.rstrip("0")))
+            fill(root, f"{root}.run", 0, count)
+            fill(root, f"{root}.run", 0, 1, ASKED.rstrip("0"))
             places.append(Place(past, count, root))
     return places
 

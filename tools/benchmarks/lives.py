@@ -3,8 +3,8 @@
     PYTHON -I lives.py ROOT RUN_DIR PAST CONTAINERS [NAME]
 
 PYTHON is one that has mydocker installed. Appends lives of containers that are removed at their end until the
-journal has PAST events, then CONTAINERS stopped ones that stay, called NAME0, NAME1, ... ("c" by default), and
-leaves a snapshot, as the next command would. Prints how many events the journal then has.
+journal has PAST events, then CONTAINERS stopped ones that stay, called NAME0, NAME1, ... ("c" by default). Leaves
+no snapshot: `mydocker journal snapshot` does. Prints how many events the journal then has.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ import sys
 from typing import Any, Self
 
 from cli import bootstrap
-from cli.session import snapshot_code
 from effects import identity
-from eventstore import plainjson
 from eventstore.journal import Journal
-from eventstore.snapshots import Snapshots
 from machine import decide
 from machine.engine import Actor, Engine
 from machine.events import SCHEMA, ContainerCreated, ExecStarted
@@ -82,7 +79,6 @@ class Past:
     """The root's engine, and the lives that it goes through."""
 
     def __init__(self, root: str, run: str) -> None:
-        self.root = root
         self.boot = identity.boot_id()
         self.chance = random.Random(1)
         world = World()
@@ -143,12 +139,6 @@ class Past:
             for _ in self.life(f"{prefix}{number}", stays=True):
                 pass
 
-    def close(self) -> None:
-        """With the snapshot that a command would leave behind."""
-        payload = plainjson.dumps(self.engine.world.dump())
-        Snapshots(f"{self.root}/journal").save(snapshot_code(), self.journal.cursor, payload)
-        self.journal.close()
-
 
 def _in_bulk(data: bytes) -> list[Any]:
     from eventstore.bulk import bulk_decoder
@@ -162,7 +152,7 @@ def main() -> None:
     made = Past(root, run)
     made.fill(int(past))
     made.leave(int(containers), names[0] if names else "c")
-    made.close()
+    made.journal.close()
     print(made.journal.cursor.n)
 
 

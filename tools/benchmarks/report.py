@@ -56,6 +56,12 @@ def verdict(ratio: float, budget: float) -> str:
     return "kept" if ratio <= budget else "MISSED"
 
 
+def fill(root: pathlib.Path, run_dir: object, past: int, containers: int, name: str = "c") -> None:
+    """Lives of containers in the journal of `root` (lives.py), and the snapshot that commands leave now and then."""
+    run(["nice", "-n", "10", *worker("lives.py", root, run_dir, past, containers, name)])
+    run([PROGRAM, "-r", str(root), "--run-dir", str(run_dir), "journal", "snapshot"])
+
+
 def worker(script: str, *arguments: object, python: str = PYTHON) -> list[str]:
     """The command line of a program of ours beside this file. Nobody's PYTHONPATH or user site disturbs it."""
     return [python, "-E", "-s", str(pathlib.Path(__file__).with_name(script)), *map(str, arguments)]

@@ -13,8 +13,9 @@ import sys
 
 import rounds
 
-from eventstore.codec import decode
-from eventstore.journal import Journal
+from eventstore.codec import decode, encode
+from eventstore.event import Event
+from eventstore.journal import Journal, clock
 from machine.events import SCHEMA
 from machine.world import World
 
@@ -104,6 +105,35 @@ class SQLiteOpened(SQLite):
         self.connection.close()
 
 
+class SQLiteSame(SQLite):
+    """The journal's work on SQLite: under its lock the others' events are read and folded, then ours is encoded."""
+
+    def __init__(self, directory: str, lines: list[bytes]) -> None:
+        super().__init__(directory, lines)
+        self.events = iter([decode(line, SCHEMA) for line in lines])
+        self.world = World()
+        self.n = 0
+
+    def append(self) -> None:
+        was = next(self.events)
+        event = type(was)(**was.payload())
+        run = self.connection.execute
+        run("begin immediate")
+        for n, line in run("select n, line from event where n > ? order by n", (self.n,)):
+            self.world.apply(decode(line, SCHEMA))
+            self.n = n
+        self.stamp(event, was)
+        row = (event.s, event.v, encode(event) + b"}")
+        self.n = run("insert into event (s, v, line) values (?, ?, ?)", row).lastrowid or 0
+        run("commit")
+        self.world.apply(event)
+
+    def stamp(self, event: Event, was: Event) -> None:
+        event.n, event.ts, event.up = self.n + 1, *clock()
+        event.s, event.v = was.s, self.world.version(was.s) + 1
+        event.op, event.by, event.why = was.op, was.by, was.why
+
+
 STORES: dict[str, type[Bare | OurJournal | SQLite]] = {
     "bare": Bare,
     "bare-opened": BareOpened,
@@ -111,6 +141,7 @@ STORES: dict[str, type[Bare | OurJournal | SQLite]] = {
     "journal-opened": OurJournalOpened,
     "sqlite": SQLite,
     "sqlite-opened": SQLiteOpened,
+    "sqlite-same": SQLiteSame,
 }
 
 
