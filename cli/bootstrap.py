@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from eventstore.cursor import Cursor
     from eventstore.event import Event
 
-DEFAULT_ROOT = "/var/lib/mydocker"
-DEFAULT_RUN = "/run/mydocker"
 VERBS = ("probe", "do", "undo", "change", "exit_status")
 APPENDS = frozenset({"transaction"})
 UNSET_LOGIN = 4294967295  # /proc/self/loginuid of a process that nobody logged in for
