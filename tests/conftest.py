@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -35,9 +36,18 @@ def alone() -> Iterator[None]:
     _reap()
     yield
     os.umask(umask)
-    for fd, path in _descriptors().items():
-        if before.get(fd) != path and path.startswith("/tmp/pytest-"):
+    if _left(before):
+        gc.collect()  # objects in cycles own some: they would close a number that is somebody else's by then
+        for fd in _left(before):
             os.close(fd)
+
+
+def _left(before: dict[int, str]) -> list[int]:
+    return [
+        fd
+        for fd, path in _descriptors().items()
+        if before.get(fd) != path and path.startswith("/tmp/pytest-")
+    ]
 
 
 def _reap() -> None:
