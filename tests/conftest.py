@@ -1,14 +1,19 @@
-"""Settings for all tests: how long hypothesis searches, and repeatable runs where a machine runs them."""
+"""Settings for all tests: how long hypothesis searches, repeatable runs, and a network namespace of their own."""
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import signal
+import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from effects import syscalls_process as kernel
 
 # A shared or slow machine is no failure: the suite as a whole is timed, not an example.
 settings.register_profile("default", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -21,6 +26,27 @@ for ignored in (signal.SIGQUIT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_DFL)
 
 settings.load_profile("long" if os.environ.get("MYDOCKER_TEST_ALL") else "default")
+
+
+def pytest_sessionstart() -> None:
+    """Engines that tests start make links, addresses and rules: never among the machine's own.
+
+    The kernel drops the namespace, and all that is in it, with the last of our processes. /sys/class/net goes on
+    showing the old one, as sysfs shows the network of whoever mounted it: `socket.if_nameindex` shows ours.
+    """
+    if os.geteuid() != 0:
+        return
+    kernel.unshare(kernel.CLONE_NEWNET)
+    set_up("lo")
+
+
+def set_up(device: str) -> None:
+    """`ip link set DEVICE up` (netdevice(7)), without the tool."""
+    up, get, put = 0x1, 0x8913, 0x8914  # IFF_UP, SIOCGIFFLAGS, SIOCSIFFLAGS of linux/if.h and sockios.h
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as door:
+        request = struct.pack("16sh14x", device.encode(), 0)
+        (flags,) = struct.unpack_from("h", fcntl.ioctl(door, get, request), 16)
+        fcntl.ioctl(door, put, struct.pack("16sh14x", device.encode(), flags | up))
 
 
 @pytest.fixture(autouse=True)
