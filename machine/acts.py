@@ -32,6 +32,7 @@ ACTIONS = {
     "destroy": "container.remove_requested",
     "rename": "container.renamed",
     "update": "container.updated",
+    "health_status": "container.health_changed",
     "exec_start": "exec.started",
     "exec_die": "exec.exited",
     "import": "image.published",

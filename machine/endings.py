@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from machine.health import CAUSE
 from machine.signals import signal_name
-from machine.words import Words, code_words, duration, known, size_words
+from machine.words import Words, code_words, duration, failed_times, known, size_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,13 +70,21 @@ class Endings(Words):
             f"{self.at(e)}, and noted it; {known(e.code)}."
         )
 
+    def _unhealthy(self, ask: Any) -> str:
+        stops = ask.tag == "container.stop_requested"
+        did = "asked it to stop" if stops else f"sent it {signal_name(ask.signal)}"
+        how = f"{failed_times(self.life.health)}" if self.life.health is not None else "too often"
+        return f"Its health check had failed {how}, so mydocker {did} by itself{self.at(ask)} (--health-on-failure)."
+
     # --- who asked -----------------------------------------------------------------------------------
 
     def asked(self) -> list[str]:
         """The stops and kills of its last run, by people and by the clock."""
         said = []
         for ask in self.life.asks:
-            if ask.tag == "container.stop_requested":
+            if ask.why == CAUSE:
+                said.append(self._unhealthy(ask))
+            elif ask.tag == "container.stop_requested":
                 limit = "and no SIGKILL ever" if ask.timeout < 0 else f"SIGKILL after {duration(ask.timeout)}"
                 said.append(
                     f"{self.by(ask, start=True)} asked it to stop{self.at(ask)}: {signal_name(ask.signal)}, {limit}."

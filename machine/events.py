@@ -68,9 +68,10 @@ class ContainerExited(Event, tag="container.exited"):
 
 
 class ContainerRestartRequested(Event, tag="container.restart_requested"):
-    """A restart policy decided; `delay` ns from now."""
+    """A restart policy decided, or a health check did (`cause`); `delay` ns from now."""
 
     delay: int = 0
+    cause: str = "restart policy"
 
 
 class ContainerRemoveRequested(Event, tag="container.remove_requested"):
@@ -85,6 +86,14 @@ class ContainerUpdated(Event, tag="container.updated"):
     """Keys of `settings` that change; the others stay."""
 
     settings: dict[str, Any]
+
+
+class ContainerHealthChanged(Event, tag="container.health_changed"):
+    """What its health check has come to, where that is new: healthy or unhealthy. Its probes are in no event."""
+
+    health: str
+    failures: int  # in a row
+    code: int  # of the last probe; -1: it did not end in time, or could not be run
 
 
 class ExecStarted(Event, tag="exec.started"):
@@ -212,6 +221,7 @@ EVENTS: tuple[type[Event], ...] = (
     ContainerRemoveRequested,
     ContainerRenamed,
     ContainerUpdated,
+    ContainerHealthChanged,
     ExecStarted,
     ExecExited,
     EffectDo,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from machine import health
 from machine.evolve_effects import EFFECTS, move
 from machine.resources import HOLDS, LIVE, ONE_SHOT
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 
 SIGKILL = 9
+OVERDUE = "stop deadline"
 
 
 def _created(c: Container, e: Any) -> None:
@@ -38,7 +40,8 @@ def _start(c: Container, e: Any) -> None:
         c.exit = c.error = None
         c.signals = []
         c.stop_deadline = 0
-        c.stopped_by_user = False
+        c.stopped_by_user = c.ended_by_check = False
+        c.health = health.STARTING if c.setting("health") else ""
         c.started, c.started_up, c.finished = e.ts, e.up, 0
 
 
@@ -50,7 +53,11 @@ def _stop(c: Container, e: Any) -> None:
     was = c.status
     if not move(c, "stop", e):
         return
-    c.stopped_by_user = c.told_to_end = True
+    if e.why == health.CAUSE:
+        c.ended_by_check = True
+        c.told_to_end = c.told_to_end or not health.restarts(c)
+    else:
+        c.stopped_by_user = c.told_to_end = True
     if was != "restarting":
         c.signals.append([e.n, e.signal])
         c.stop_deadline = e.up + e.timeout if e.timeout >= 0 else 0
@@ -60,7 +67,10 @@ def _kill(c: Container, e: Any) -> None:
     if move(c, "kill", e):
         c.signals.append([e.n, e.signal])
         c.stop_deadline = 0 if e.signal == SIGKILL else c.stop_deadline
-        c.told_to_end = c.told_to_end or e.signal in (SIGKILL, c.setting("stop_signal"))
+        if e.why == health.CAUSE:
+            c.ended_by_check = True  # a failure like any other: its restart policy has the word
+        elif e.why != OVERDUE:  # that kill is the stop's, which has told already
+            c.told_to_end = c.told_to_end or e.signal in (SIGKILL, c.setting("stop_signal"))
 
 
 def _pause(c: Container, e: Any) -> None:
@@ -111,6 +121,13 @@ def _updated(c: Container, e: Any) -> None:
         c.changed.append("cgroup")
 
 
+def _health_changed(c: Container, e: Any) -> None:
+    if c.status in LIVE and c.health:
+        c.health = e.health
+    else:
+        c.anomalies.append(e.n)
+
+
 def _exec_started(c: Container, e: Any) -> None:
     if move(c, "exec", e):
         c.execs[e.exec] = e.command
@@ -134,6 +151,7 @@ CONTAINER: dict[str, Callable[[Any, Any], None]] = {
     "container.remove_requested": _remove,
     "container.renamed": _renamed,
     "container.updated": _updated,
+    "container.health_changed": _health_changed,
     "exec.started": _exec_started,
     "exec.exited": _exec_exited,
 }
@@ -142,5 +160,6 @@ CONTAINER: dict[str, Callable[[Any, Any], None]] = {
 ASKED = frozenset(
     tag
     for tag in CONTAINER
-    if tag.startswith("container.") and tag not in ("container.exited", "container.monitored")
+    if tag.startswith("container.")
+    and tag not in ("container.exited", "container.monitored", "container.health_changed")
 )

@@ -41,6 +41,7 @@ class Life:
         self.exit: Any = None
         self.restart: Any = None
         self.pause: Any = None
+        self.health: Any = None  # the last that its health check came to
         self.asks: list[Any] = []  # stops and kills
         self.monitors: list[Any] = []  # who watched it, one after the other
         self.failures: list[Any] = []
@@ -109,6 +110,7 @@ _NOTES: dict[str, Callable[[Life, Any], None]] = {
     "container.stop_requested": _add("asks"),
     "container.kill_requested": _add("asks"),
     "container.pause_requested": _set("pause"),
+    "container.health_changed": _set("health"),
     "container.exited": _set("exit"),
     "container.restart_requested": _set("restart"),
     "container.renamed": Life._renamed,  # noqa: SLF001 - this module's own

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from machine.subjects import Container
 
+HEALTH_WORDS = {"starting": "health: starting"}  # docker's, where the status alone would not do
 UNKNOWN_EXIT = 255  # shown for an exit that nobody could learn; never 0
 NOT_FOUND = (2, 20)  # ENOENT, ENOTDIR
 NOT_INVOKED = (
@@ -50,14 +51,21 @@ def shown_status(c: Container) -> str:
 
 
 def long_status(c: Container) -> str:
-    """The status with the code and the reason of an end by itself: `exited (137, oom)`."""
+    """The status with its health, or the code and the reason of an end by itself: `exited (137, oom)`."""
     word = shown_status(c)
+    if c.health and word in ("running", "paused"):
+        return f"{word} ({HEALTH_WORDS.get(c.health, c.health)})"
     if word == "failed":
         return f"failed ({exit_code(c)})"
     if word != "exited" or c.exit is None:
         return word
     reason = c.exit["reason"]
     return f"exited ({exit_code(c)})" if reason == "exit" else f"exited ({exit_code(c)}, {reason})"
+
+
+def health(c: Container) -> str:
+    """starting, healthy or unhealthy while it is live; none without a check, or an end ago."""
+    return c.health if c.health and c.status in LIVE else "none"
 
 
 def pid(c: Container) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from machine import health
 from machine.events import ContainerRestartRequested
 
 TYPE_CHECKING = False
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 FIRST = 100_000_000  # ns before the first restart; doubled each time
 LONGEST = 60_000_000_000
+POLICY = "restart policy"
 WELL = 10_000_000_000  # ns of running after which the next wait is the first again
 
 
@@ -19,15 +21,15 @@ def after_exit(c: Container, exited: ContainerExited) -> ContainerRestartRequest
 
     An exit that nobody could learn is a failure, and so is one by a signal. Asked to end by a user, it stays so.
     """
-    policy = c.setting("restart")
-    if c.told_to_end or not _wants(policy["policy"], exited):
+    policy, for_health = c.setting("restart"), health.restarts(c)
+    if c.told_to_end or not (for_health or _wants(policy["policy"], exited)):
         return None
     if policy["policy"] == "on-failure" and policy["max"] and c.restarts >= policy["max"]:
         return None
     # Nobody saw when an end without `up_at` came: its run gets the benefit of the doubt.
     lasted = exited.up_at - c.started_up if exited.up_at else WELL
     doubled = min(c.backoff * 2, LONGEST) if c.backoff and lasted < WELL else FIRST
-    return ContainerRestartRequested(delay=doubled)
+    return ContainerRestartRequested(delay=doubled, cause=health.CAUSE if for_health else POLICY)
 
 
 def after_boot(c: Container) -> ContainerRestartRequested | None:

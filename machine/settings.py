@@ -50,6 +50,7 @@ DEFAULTS: dict[str, Any] = {
     "stop_signal": 15,
     "stop_timeout": 10_000_000_000,  # ns
     "restart": {"policy": "no", "max": 0},
+    "health": {},  # see `machine.health`; its command is in the process file
     "log": {"max_size": 64 << 20, "keep": 3},
 }
 

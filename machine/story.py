@@ -8,6 +8,7 @@ from __future__ import annotations
 from errno import errorcode
 
 from machine.signals import signal_name
+from machine.words import failed_times
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,9 +74,13 @@ def _exited(e: Any) -> str:
 
 
 def _restart(e: Any) -> str:
-    return (
-        f"to be started again by its restart policy, {f'in {_duration(e.delay)}' if e.delay else 'at once'}"
-    )
+    return f"to be started again by its {e.cause}, {f'in {_duration(e.delay)}' if e.delay else 'at once'}"
+
+
+def _health(e: Any) -> str:
+    if not e.failures:
+        return f"{e.health} by its health check"
+    return f"{e.health}: its health check failed {failed_times(e)}"
 
 
 def _remove(e: Any) -> str:
@@ -218,6 +223,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "container.remove_requested": _remove,
     "container.renamed": lambda e: f"renamed to {e.name}",
     "container.updated": _updated,
+    "container.health_changed": _health,
     "exec.started": _exec_started,
     "exec.exited": _exec_exited,
     "effect.do": _intent,

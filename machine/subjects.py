@@ -76,11 +76,13 @@ class Container(Subject):
         "changed",
         "command",
         "created",
+        "ended_by_check",
         "env_keys",
         "error",
         "execs",
         "exit",
         "finished",
+        "health",
         "id",
         "image",
         "layers",
@@ -120,6 +122,8 @@ class Container(Subject):
         self.error: dict[str, Any] | None = None
         self.monitor: dict[str, Any] | None = None
         self.execs: dict[str, list[str]] = {}
+        self.health = ""  # starting, healthy, unhealthy: of its last run; "": it has no health check
+        self.ended_by_check = False  # its last run, for being unhealthy
         self.restarts = 0  # since a user last started it
         self.backoff = 0  # ns that the last restart was put off
         self.restart_due = 0  # CLOCK_BOOTTIME ns of the next start by its policy

@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 from machine.endings import Endings
+from machine.health import CAUSE
 from machine.resources import DISK
+from machine.restarts import POLICY
 from machine.story import THINGS, sentence
-from machine.words import code_words, duration, errno_words, times
+from machine.words import code_words, duration, errno_words, failed_times, times
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class Teller(Endings):
         """What to know first, first; each a paragraph of one or two sentences."""
         parts = (
             self.present,
+            self.health,
             self.end,
             self.asked,
             self.failure,
@@ -59,7 +62,7 @@ class Teller(Endings):
             "paused": f"is paused: {self.by(self.life.pause)} froze its processes{self.at(self.life.pause)}",
             "stopping": "was asked to stop and has not ended yet",
             "exited": "is stopped" if c.stopped_by_user else "has ended",
-            "restarting": "has ended, and its restart policy is about to start it again",
+            "restarting": f"has ended, and its {self._restarter()} is about to start it again",
             "failed": "could not be started",
             "removing": "is being removed: its name is free, what it held is being undone",
             "removed": "is removed",
@@ -69,6 +72,17 @@ class Teller(Endings):
     def _process(self) -> str:
         process = self.c.process_identity
         return f", as process {process['pid']}" if process is not None else ""
+
+    def health(self) -> list[str]:
+        """What its health check has come to, while it lives."""
+        e, c = self.life.health, self.c
+        if not c.health or not self.life.is_live:
+            return []
+        if e is None:
+            return ["Its health check has not passed yet."]
+        if not e.failures:
+            return [f"Its health check passes{self.since(e)}."]
+        return [f"It counts as unhealthy{self.since(e)}: its health check had failed {failed_times(e)}."]
 
     # --- what failed ---------------------------------------------------------------------------------
 
@@ -91,12 +105,14 @@ class Teller(Endings):
         return f" {self.by(e, start=True)} had asked for it." if e.verb == "change" else ""
 
     def policy(self) -> list[str]:
-        """What its restart policy did, and why it did not."""
+        """What its restart policy or its health check did, and why it did not."""
         c, policy = self.c, self.c.setting("restart")
-        if policy["policy"] == "no" or c.status in ("creating", "created", "removing", "removed"):
+        if self._restarter() is None or c.status in ("creating", "created", "removing", "removed"):
             return []
         name = f"{policy['policy']}, at most {times(policy['max'])}" if policy["max"] else policy["policy"]
-        said, whose = [], f"Its restart policy ({name})"
+        if self._restarter() == CAUSE:
+            name = "restart when unhealthy"
+        said, whose = [], f"Its {self._restarter()} ({name})"
         done = c.restarts - (c.status == "restarting")
         if done:
             since, ended = self.life.user_start, self.life.ended_before
@@ -110,7 +126,15 @@ class Teller(Endings):
             said.append(f"{whose} leaves it ended: {self._left_alone(policy)}.")
         return said
 
+    def _restarter(self) -> str | None:
+        """Who starts it again."""
+        if self.c.setting("restart")["policy"] != "no":
+            return POLICY
+        return CAUSE if self.c.setting("health").get("on_failure") == "restart" else None
+
     def _left_alone(self, policy: dict[str, Any]) -> str:
+        if self.c.ended_by_check and not self.c.stopped_by_user:
+            return "its health check ended it"
         if self.c.told_to_end:
             return "somebody asked it to end"
         if policy["policy"] == "on-failure" and self.life.exit.code == 0:

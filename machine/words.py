@@ -62,6 +62,12 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
+def failed_times(e: Any) -> str:
+    """Of an event that tells of unhealthiness: `3 times in a row, the last time with code 1`."""
+    last = "without an answer in time" if e.code < 0 else f"with {code_words(e.code)}"
+    return f"{times(e.failures)}{' in a row' if e.failures > 1 else ''}, the last time {last}"
+
+
 def duration(nanoseconds: int) -> str:
     whole, rest = divmod(nanoseconds, _SECOND)
     return f"{nanoseconds // 1_000_000} ms" if rest else f"{whole} s"

@@ -24,6 +24,7 @@ PHASES: dict[str, tuple[frozenset[str], str]] = {
     "container.remove_requested": (frozenset({"idle", "run"}), "removing"),
     "container.renamed": (frozenset({"idle", "run"}), ""),
     "container.updated": (frozenset({"idle", "run"}), ""),
+    "container.health_changed": (frozenset({"run"}), ""),
     "container.monitored": (frozenset({"idle", "run", "removing"}), ""),
     "exec.started": (frozenset({"run"}), ""),
     "exec.exited": (frozenset({"run", "removing"}), ""),

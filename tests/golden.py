@@ -8,6 +8,7 @@ from typing import Any
 from eventstore.schema import Schema
 from machine import decide
 from machine import events as ev
+from machine.decide_health import note_health
 from machine.events import SCHEMA
 from machine.world import World
 from tests.memory_journal import Lines
@@ -74,6 +75,18 @@ def lose_the_run_directory(computer: Computer) -> None:
     computer.recover()
 
 
+def find(status: str) -> Step:
+    """What the probes of its health check have come to."""
+    failures, code = (0, 0) if status == "healthy" else (3, 1)
+    return lambda computer: computer.decide(
+        note_health, the_id(computer), status, failures=failures, code=code, why="health check"
+    )
+
+
+def end_as_asked(computer: Computer) -> None:
+    computer.note_exits()
+
+
 def wait_for_the_restart(computer: Computer) -> None:
     computer.clock.now += 1 << 40
     computer.decide(decide.restart_now, the_id(computer), computer.clock.now)
@@ -82,6 +95,7 @@ def wait_for_the_restart(computer: Computer) -> None:
 # --- scenarios -----------------------------------------------------------------------------------------
 
 CREATE, RESTARTS = create(), create(restart={"policy": "on-failure", "max": 3})
+CHECK = {"interval": 5_000_000_000, "timeout": 1_000_000_000, "retries": 3}
 SET = create(
     hostname="box", limits={"memory": 1 << 26, "cpuset_cpus": "0"}, labels={"of": "\u4e2d\U0001f40b"}
 )
@@ -109,6 +123,26 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
     "start-again.running": (CREATE, start, end_with(1), start),
     "restart.restarting": (RESTARTS, start, end_with(1)),
     "restarted.running": (RESTARTS, start, end_with(1), wait_for_the_restart),
+    "healthy.running": (create(health=CHECK), start, find("healthy")),
+    "unhealthy.running": (create(health=CHECK), start, find("healthy"), find("unhealthy")),
+    "unhealthy-stop.exited": (
+        create(health={**CHECK, "on_failure": "stop"}),
+        start,
+        find("unhealthy"),
+        end_as_asked,
+    ),
+    "unhealthy-kill.exited": (
+        create(health={**CHECK, "on_failure": "kill"}),
+        start,
+        find("unhealthy"),
+        end_as_asked,
+    ),
+    "unhealthy-restart.restarting": (
+        create(health={**CHECK, "on_failure": "restart"}),
+        start,
+        find("unhealthy"),
+        end_as_asked,
+    ),
     "monitor-killed.running": (CREATE, start, Computer.recover),
     "run-directory-lost.running": (CREATE, start, lose_the_run_directory),
     "killed-while-starting.running": (CREATE, ask_to_start, Computer.recover),

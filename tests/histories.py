@@ -85,6 +85,7 @@ class History:
         self.world = World()
         self.events: list[Event] = []
         self.now = 0
+        self.why = "user"  # of the events that come
         for decision in decisions:
             self.record(decision)
 
@@ -93,7 +94,7 @@ class History:
         self.now += SECOND
         event.n, event.ts, event.up = len(self.events) + 1, 10**18 + self.now, self.now
         event.s, event.v = stream, self.world.version(stream) + 1
-        event.op, event.by, event.why = "op-1", {"uid": 0, "cmd": "test"}, "user"
+        event.op, event.by, event.why = "op-1", {"uid": 0, "cmd": "test"}, self.why
         self.events.append(event)
         self.world.apply(event)
         return event
@@ -108,6 +109,16 @@ class History:
         decision = verb(self.world, *args, **more)
         self.record(decision)
         return decision
+
+    def decide_as(
+        self, why: str, verb: Callable[..., list[tuple[str, Event]]], *args: Any, **more: Any
+    ) -> list[tuple[str, Event]]:
+        """The same, for that cause."""
+        before, self.why = self.why, why
+        try:
+            return self.decide(verb, *args, **more)
+        finally:
+            self.why = before
 
     def step(self, stream: str, how: Outcome = well) -> Step | None:
         """One turn of settling: intent and outcome; the step, or None where nothing is left to do."""

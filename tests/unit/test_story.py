@@ -122,6 +122,20 @@ def test_a_stop_tells_its_signal_and_its_deadline(timeout: int, told: str) -> No
     assert sentence(stop) == f"asked to stop: SIGTERM, {told}"
 
 
+@pytest.mark.parametrize(
+    ("health", "failures", "code", "told"),
+    [
+        ("healthy", 0, 0, "healthy by its health check"),
+        ("unhealthy", 1, 7, "unhealthy: its health check failed once, the last time with code 7"),
+        ("unhealthy", 3, -1, "unhealthy: its health check failed 3 times in a row, the last time without an answer in time"),
+    ],
+)  # fmt: skip
+def test_a_change_of_health_tells_how_often_it_failed(
+    health: str, failures: int, code: int, told: str
+) -> None:
+    assert sentence(ev.ContainerHealthChanged(health=health, failures=failures, code=code)) == told
+
+
 def test_an_update_tells_each_limit() -> None:
     updated = ev.ContainerUpdated(settings={"limits": {"memory": 64, "cpuset_cpus": "0"}, "groups": []})
 

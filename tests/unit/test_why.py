@@ -10,6 +10,7 @@ import pytest
 from eventstore.codec import decode
 from machine import decide
 from machine import events as ev
+from machine.decide_health import note_health
 from machine.events import SCHEMA
 from machine.life import Life
 from machine.restarts import after_boot
@@ -437,3 +438,48 @@ def test_the_policy_after_a_boot_has_a_sentence() -> None:
     history.acting(2, "ps", "reboot").decide(decide.note_boot, boot="boot-2", machine=MACHINE)
 
     assert "Its restart policy (always) starts it 0 s after that end." in told(history.events)
+
+
+# --- health checks -------------------------------------------------------------------------------------
+
+CHECK = {"interval": 1, "timeout": 1, "retries": 3}
+
+
+def found(history: History, status: str, failures: int, code: int) -> None:
+    history.decide_as("health check", note_health, ID, status, failures=failures, code=code)
+
+
+def test_a_running_container_tells_its_health() -> None:
+    history = alive(health=CHECK)
+    told_of = [told(history.events)[1]]
+    found(history, "healthy", 0, 0)
+    told_of.append(told(history.events)[1])
+    found(history, "unhealthy", 3, 1)
+    told_of.append(told(history.events)[1])
+
+    assert [text.partition(" since")[0] for text in told_of] == [
+        "Its health check has not passed yet.",
+        "Its health check passes",
+        "It counts as unhealthy",
+    ]
+    assert told_of[2].endswith("its health check had failed 3 times in a row, the last time with code 1.")
+
+
+def test_an_end_by_the_health_check_says_so_and_what_follows() -> None:
+    history = alive(health={**CHECK, "on_failure": "restart"})
+    found(history, "unhealthy", 3, -1)
+    history.decide(decide.note_exit, ID, code=0)
+    text = " ".join(told(history.events))
+
+    assert "its health check is about to start it again" in text
+    assert "Its health check had failed 3 times in a row, the last time without an answer in time" in text
+    assert "so mydocker asked it to stop by itself" in text
+    assert "Its health check (restart when unhealthy) starts it 100 ms after that end." in text
+
+
+def test_a_policy_leaves_ended_what_the_health_check_stopped() -> None:
+    history = alive(health={**CHECK, "on_failure": "stop"}, restart={"policy": "always", "max": 0})
+    found(history, "unhealthy", 3, 1)
+    history.decide(decide.note_exit, ID, code=0)
+
+    assert "leaves it ended: its health check ended it." in " ".join(told(history.events))
