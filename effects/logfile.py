@@ -119,7 +119,8 @@ class LogWriter:
         rest = memoryview(data)
         while rest:
             try:
-                moved = os.pwrite(self._log, rest[: self._room()], self._size)
+                room = self._room()  # first: it may open another file
+                moved = os.pwrite(self._log, rest[:room], self._size)
             except OSError as error:
                 if error.errno not in _LOSSES:
                     raise
