@@ -33,11 +33,16 @@ def hide(root: int, null: int) -> list[str]:
     """Cover every masked path that this kernel has: files by null, directories by an empty tmpfs."""
     empty = mounts.filesystem("tmpfs", (("size", "4096"), ("mode", "0755")), mounts.SAFE | mounts.RDONLY)
     covered: list[str] = []
+    attached = False
     for path, target in _present(root, (*MASKED, *_throttles(root))):
-        source = empty if stat.S_ISDIR(os.fstat(target).st_mode) else null
-        mount = mounts.clone_of(source, read_only=False)
-        mounts.attach(mount, target)
-        os.close(mount)
+        if not stat.S_ISDIR(os.fstat(target).st_mode):
+            _cover(target, mounts.clone_of(null, read_only=False))
+        elif attached:
+            _cover(target, mounts.clone_of(empty, read_only=False))
+        else:
+            # Itself, since before Linux 6.15 only an attached mount can be copied (EINVAL).
+            mounts.attach(empty, target)
+            attached = True
         os.close(target)
         covered.append(path)
     os.close(empty)
@@ -48,12 +53,15 @@ def protect(root: int) -> list[str]:
     """Make every read-only path of this kernel so, by a read-only mount of itself over itself."""
     covered: list[str] = []
     for path, target in _present(root, READ_ONLY):
-        mount = mounts.clone_of(target, read_only=True)
-        mounts.attach(mount, target)
-        os.close(mount)
+        _cover(target, mounts.clone_of(target, read_only=True))
         os.close(target)
         covered.append(path)
     return covered
+
+
+def _cover(target: int, mount: int) -> None:
+    mounts.attach(mount, target)
+    os.close(mount)
 
 
 def _present(root: int, paths: tuple[str, ...]) -> Iterator[tuple[str, int]]:
