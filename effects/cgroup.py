@@ -74,17 +74,34 @@ def _limit(host: Host, facts: Facts, limits: dict[str, Any], *, reset: bool) -> 
                 f"{limit}: this machine has no {controller} controller for cgroups",
                 "/proc/self/mountinfo",
             )
+    memory, both = memory_and_swap(limits)
+    if 0 < both < memory:
+        message = f"memory_swap counts both, and {both} is less than memory alone, {memory}"
+        raise StepFailed("cgroup memory", errno.EINVAL, message, dirs["memory"])
     version2 = {controller for controller, mount in facts["at"].items() if mount == facts["cgroup2"]}
     for controller, file, value in writes_v1(limits, reset=reset):
         if controller in dirs and controller not in version2:
             _write(host, controller, f"{dirs[controller]}/{file}", value)
-    for controller, file, value in writes_v2(limits, reset=reset):
-        if controller in version2:
-            _write(host, controller, f"{dirs[controller]}/{file}", value)
+    _limit_v2(host, {controller: dirs[controller] for controller in version2}, limits, reset=reset)
     if "memory" in dirs and "memory" not in version2:
         _limit_memory_v1(host, dirs["memory"], limits, reset=reset)
     if "cpuset" in dirs and "cpuset" not in version2:
         _limit_cpuset_v1(host, dirs["cpuset"], limits, reset=reset)
+
+
+def _limit_v2(host: Host, dirs: dict[str, str], limits: dict[str, Any], *, reset: bool) -> None:
+    for controller, file, value in writes_v2(limits, reset=reset):
+        if controller not in dirs:
+            continue
+        path = f"{dirs[controller]}/{file}"
+        if file == "memory.swap.max" and not limits.get("memory_swap") and not host.exists(path):
+            continue  # a kernel without swap needs no limit of it
+        if controller == "cpuset" and not value:
+            if not host.read_file(path).strip():
+                continue
+            # With processes in it, it cannot become empty again (ENOSPC on Linux 6.1): all that the parent has.
+            value = _above(host, path, f"{file}.effective")  # noqa: PLW2901 - what "" stands for
+        _write(host, controller, path, value)
 
 
 def _limit_memory_v1(host: Host, directory: str, limits: dict[str, Any], *, reset: bool) -> None:
@@ -110,8 +127,14 @@ def _limit_cpuset_v1(host: Host, directory: str, limits: dict[str, Any], *, rese
         if value := limits.get(limit):
             _write(host, "cpuset", f"{directory}/{file}", str(value))
         elif reset:
-            above = host.read_file(f"{directory.rpartition('/')[0]}/{file}").decode().strip()
-            _write(host, "cpuset", f"{directory}/{file}", above)
+            path = f"{directory}/{file}"
+            _write(host, "cpuset", path, _above(host, path, file))
+
+
+def _above(host: Host, path: str, file: str) -> str:
+    """What the cgroup above that of `path` has in `file`."""
+    directory = path.rpartition("/")[0].rpartition("/")[0]
+    return host.read_file(f"{directory}/{file}").decode().strip()
 
 
 def _limit_devices(host: Host, facts: Facts, rules: Sequence[str]) -> None:

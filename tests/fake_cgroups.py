@@ -22,7 +22,12 @@ FILES_V1: dict[str, dict[str, bytes]] = {
 FILES_V2: dict[str, dict[str, bytes]] = {
     "memory": {"memory.max": b"max", "memory.swap.max": b"max"},
     "cpu": {"cpu.weight": b"100", "cpu.max": b"max 100000"},
-    "cpuset": {"cpuset.cpus": b"", "cpuset.mems": b""},
+    "cpuset": {
+        "cpuset.cpus": b"",
+        "cpuset.mems": b"",
+        "cpuset.cpus.effective": b"0-1",
+        "cpuset.mems.effective": b"0",
+    },
     "pids": {"pids.max": b"max"},
 }
 CORE_V2 = ("cgroup.freeze", "cgroup.subtree_control", "cgroup.controllers", "cgroup.procs", "cgroup.kill")
@@ -82,6 +87,8 @@ class CgroupNode(Node):
             self._limit_memory(name, value, path)
         elif name in {"cpuset.cpus", "cpuset.mems"} and self.version == 1:
             self._set_cpuset(name, value, path)
+        elif name in {"cpuset.cpus", "cpuset.mems"} and not value.strip() and self.value(name):
+            raise oserror(errno.ENOSPC, path)  # as if there were processes, for the worst case
         elif name == "cgroup.subtree_control":
             self._enable(value.removeprefix("+"), path)
         elif name == "devices.deny":

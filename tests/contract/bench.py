@@ -230,3 +230,20 @@ def value_of(bench: Bench, v1: tuple[str, str], v2: tuple[str, str]) -> Any:
     facts = bench.facts["cgroup"]
     controller = v1[0]
     return bench.control(*(v2 if facts["at"][controller] == facts["cgroup2"] else v1))
+
+
+def may_open(cgroup2: str, device: str) -> bool:
+    """Whether a process of this version 2 cgroup may open a device of the host."""
+    child = os.fork()
+    if child == 0:
+        status = 2
+        try:
+            with open(f"{cgroup2}/cgroup.procs", "w") as file:
+                file.write("0")
+            os.close(os.open(device, os.O_RDWR))
+            status = 0
+        except PermissionError:
+            status = 1
+        finally:
+            os._exit(status)
+    return {0: True, 1: False}[os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]
