@@ -24,6 +24,7 @@ class Docker:
 
     def __init__(self, base: Path) -> None:
         self.root = base / "root"
+        self.prefix: list[str] = []  # words before each command: another namespace, say
         self.run_dir = base / "run"
         self.env = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "MYDOCKER"))},
@@ -37,7 +38,7 @@ class Docker:
         """Run a command to its end; text out and err."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
-            [PROGRAM, *map(str, args)],
+            [*self.prefix, PROGRAM, *map(str, args)],
             input=data,
             cwd=self.root if self.root.is_dir() else None,
             capture_output=True,
@@ -70,7 +71,7 @@ class Docker:
         return lines[0]
 
     def popen(self, *args: str | Path, **more: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([PROGRAM, *map(str, args)], env=self.env, **more)
+        return subprocess.Popen([*self.prefix, PROGRAM, *map(str, args)], env=self.env, **more)
 
     def terminal(self, *args: str | Path) -> pexpect.spawn[str]:
         """The command at a real terminal of 24 x 80."""
