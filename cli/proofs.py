@@ -12,11 +12,11 @@ from eventstore import plainjson, seal
 from eventstore.seal import Head, SignatureFailed
 from eventstore.snapshots import Snapshots
 from machine.errors import MachineError
+from machine.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from eventstore.verify import Report
-    from machine.world import World
 
 STDIO = "-"
 _ARMOUR = "-----BEGIN SSH SIGNATURE-----"
@@ -152,7 +152,7 @@ def state_differs(root: str, code: str) -> tuple[int, list[str]]:
         return 0, []
     there = Moment(NOW, n=found[0].n)
     replayed = Traveller(root, there).go(there)
-    return found[0].n, _differences(replayed, plainjson.loads(found[1]))
+    return found[0].n, _differences(replayed, World.unpack(found[1]).dump())
 
 
 def _differences(world: World, kept: dict[str, object]) -> list[str]:

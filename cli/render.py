@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from cli.escape import json_line, safe
 from cli.template import Template
 
@@ -29,11 +31,20 @@ class Column:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Lines in the series' form: each cell but the last is padded to the widest and 3, and to 12 at least."""
-    cells = [list(headings), *([safe(cell) for cell in row] for row in rows)]
-    widths = [max(MIN_CELL, *(_width(row[i]) + GAP for row in cells)) for i in range(len(headings) - 1)]
-    return [
-        "".join(_pad(cell, width) for cell, width in zip(row, [*widths, 0], strict=True)) for row in cells
-    ]
+    *padded, last = map(_safe_column, zip(headings, *rows, strict=True))
+    return list(map("".join, zip(*map(_padded, padded), last, strict=True)))
+
+
+def _safe_column(column: Sequence[str]) -> Sequence[str]:
+    return column if "".join(column).isprintable() else [safe(cell) for cell in column]
+
+
+def _padded(column: Sequence[str]) -> list[str]:
+    if "".join(column).isascii():
+        width = max(MIN_CELL, max(map(len, column)) + GAP)
+        return [cell.ljust(width) for cell in column]
+    width = max(MIN_CELL, *(_width(cell) + GAP for cell in column))
+    return [_pad(cell, width) for cell in column]
 
 
 def _pad(cell: str, width: int) -> str:
@@ -130,8 +141,6 @@ def age(duration: int) -> str:
 
 def local_time(moment: int) -> str:
     """Nanoseconds since the epoch as `2006-01-02 15:04:05` where we are."""
-    import time
-
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment // _SECOND))
     except (OverflowError, ValueError, OSError):  # a year that the C library cannot say

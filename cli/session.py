@@ -15,7 +15,6 @@ from cli.declare import wrap
 from cli.report import echo, exit_code_of, line_of, say
 from effects import failpoints, identity
 from effects.locks import Locks
-from eventstore import plainjson
 from eventstore.errors import JournalMissing
 from eventstore.event import Event
 from eventstore.journal import Journal
@@ -112,7 +111,7 @@ class Session:
         found = None if self.from_zero else snapshots.load(snapshot_code())
         cursor, world = None, World()
         if found is not None:
-            cursor, world = found[0], World.load(plainjson.loads(found[1]))
+            cursor, world = found[0], World.unpack(found[1])
         journal = bootstrap.open_journal(
             self.root, self.run, cursor=cursor, decode=_in_bulk, read_only=read_only
         )
@@ -208,7 +207,7 @@ class Session:
     def close(self) -> None:
         """Leave a snapshot behind where many events had to be folded, and let go of the journal."""
         if self._engine is not None and self.folded >= SNAPSHOT_EVERY:
-            payload = plainjson.dumps(self._engine.world.dump())
+            payload = self._engine.world.pack()
             try:  # noqa: SIM105 - contextlib costs 2 ms at start-up
                 Snapshots(f"{self.root}/journal").save(snapshot_code(), self._engine.journal.cursor, payload)
             except OSError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import time
 
-from eventstore import plainjson
 from eventstore.errors import JournalMissing
 from eventstore.snapshots import Snapshots
 from machine import moments
@@ -100,7 +99,7 @@ class Traveller:
             return
         last = next(self._read(after=found[0].n - 1))
         if not first.is_over(last):
-            self.world = World.load(plainjson.loads(found[1]))
+            self.world = World.unpack(found[1])
             self.n, self.ts = last.n, last.ts
 
     def go(self, to: Moment, see: Callable[[Any], None] | None = None) -> World:

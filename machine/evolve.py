@@ -13,43 +13,40 @@ from machine.subjects import Container, Held, Host, Image, Job, Layer, Subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from machine.state import State
+
+GOING = ("removing", "removed")
 
 
 def evolve(world: State, event: Any) -> None:
     """Fold `event` into `world`, in place."""
     kind, _, key = event.s.partition("/")
-    if kind == "container":
-        _container(world, key, event)
-    elif kind == "job":
-        _job(world, key, event)
-    elif kind == "layer":
-        _layer(world, key, event)
-    elif kind == "image":
-        _image(world, key, event)
-    elif kind == "host":
-        _host(world, event)
-    elif kind == "journal":
-        world.journal = event.v
+    fold = FOLDS.get(kind)
+    if fold is not None:
+        fold(world, key, event)
 
 
 def _container(world: State, key: str, event: Any) -> None:
-    c = world.containers.get(key)
+    c, tag = world.containers.get(key), event.tag
     if c is None:
         c = world.containers[key] = Container(key)
+    c.wake()
     c.version = event.v
-    fold = CONTAINER.get(event.tag)
-    if fold is None or (c.status == "absent" and event.tag != "container.created"):
+    fold = CONTAINER.get(tag)
+    if fold is None or (c.status == "absent" and tag != "container.created"):
         c.anomalies.append(event.n)
         return
+    name = c.name
     fold(c, event)
-    if event.tag in ASKED:
+    if tag in ASKED:
         c.asked = {"op": event.op, "by": event.by, "why": event.why}
-    if event.tag in ("container.created", "container.renamed") and c.status not in ("removing", "removed"):
-        _name(world, c)
-    _forget_removed(world, c, event)
+    if c.status in GOING:
+        _forget_removed(world, c, event)
+    elif c.name != name:
+        _name(world, c, name)
 
 
 def _forget_removed(world: State, c: Container, event: Any) -> None:
@@ -62,9 +59,9 @@ def _forget_removed(world: State, c: Container, event: Any) -> None:
         del world.containers[c.id]
 
 
-def _name(world: State, c: Container) -> None:
-    for name in [name for name, owner in world.names.items() if owner == c.id]:
-        del world.names[name]
+def _name(world: State, c: Container, before: str) -> None:
+    if world.names.get(before) == c.id:
+        del world.names[before]
     world.names[c.name] = c.id
 
 
@@ -127,7 +124,11 @@ def _job(world: State, key: str, event: Any) -> None:
         del world.jobs[key]
 
 
-def _host(world: State, event: Any) -> None:
+def _journal(world: State, _key: str, event: Any) -> None:
+    world.journal = event.v
+
+
+def _host(world: State, _key: str, event: Any) -> None:
     host: Host = world.host
     host.version = event.v
     if event.tag != "host.booted":
@@ -152,3 +153,14 @@ def _forget_volatile(subject: Subject) -> None:
         subject.monitor = None
         subject.signals = []
         subject.changed = []
+
+
+# By the first word of the stream.
+FOLDS: dict[str, Callable[[State, str, Any], None]] = {
+    "container": _container,
+    "job": _job,
+    "layer": _layer,
+    "image": _image,
+    "host": _host,
+    "journal": _journal,
+}

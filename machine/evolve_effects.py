@@ -65,12 +65,16 @@ def _done(c: Subject, e: Any) -> None:
         c.anomalies.append(e.n)
         return
     row.done = True
-    row.facts = e.facts if e.verb == "do" else {**row.facts, **e.facts}
     if isinstance(c, Container) and c.error is not None and c.error["kind"] == e.kind:
         c.error = None  # what failed then has succeeded now
-    if e.verb == "do" and e.kind == "directory" and c.status == "creating":
-        move(c, "ready", e)
-    elif e.verb == "do" and e.kind == "release" and c.status in ("starting", "stopping"):
+    if e.verb != "do":
+        row.facts = {**row.facts, **e.facts}
+        return
+    row.facts = e.facts
+    if e.kind == "directory":
+        if c.status == "creating":
+            move(c, "ready", e)
+    elif e.kind == "release" and c.status in ("starting", "stopping"):
         move(c, "released", e)
 
 
@@ -112,7 +116,8 @@ def _lost(c: Subject, e: Any) -> None:
 
 def take_over(c: Subject, kind: str, key: str) -> None:
     """What is made anew is no leftover any more: a later attempt to undo that would hit the new one."""
-    c.leftovers = [row for row in c.leftovers if (row.kind, row.key) != (kind, key)]
+    if c.leftovers:
+        c.leftovers = [row for row in c.leftovers if row.kind != kind or row.key != key]
 
 
 def _row(rows: list[Held], kind: str, key: str) -> Held | None:
@@ -123,8 +128,8 @@ def _row(rows: list[Held], kind: str, key: str) -> Held | None:
 
 
 def _drop(c: Subject, kind: str, key: str) -> None:
-    c.held = [row for row in c.held if (row.kind, row.key) != (kind, key)]
-    c.leftovers = [row for row in c.leftovers if (row.kind, row.key) != (kind, key)]
+    c.held = [row for row in c.held if row.kind != kind or row.key != key]
+    take_over(c, kind, key)
 
 
 def _consume(c: Subject, key: str) -> None:

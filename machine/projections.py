@@ -70,8 +70,8 @@ def health(c: Container) -> str:
 
 def pid(c: Container) -> int:
     """Its first process while it is live, else 0."""
-    process = c.process_identity
-    return int(process["pid"]) if process is not None and c.status in LIVE else 0
+    process = c.process_identity if c.status in LIVE else None
+    return int(process["pid"]) if process is not None else 0
 
 
 def visible(world: World) -> list[Container]:

@@ -6,6 +6,7 @@ gets its container's slot as JSON (`dump`, `load`).
 
 from __future__ import annotations
 
+from eventstore import plainjson
 from machine.settings import setting
 
 TYPE_CHECKING = False
@@ -67,10 +68,19 @@ class Subject(Slots):
         return None
 
 
+# What lists show of a container, and what tells who may have its name.
+BRIEF = ("id", "name", "status", "image", "command", "created", "exit", "error", "stopped_by_user")
+
+
 class Container(Subject):
-    """One container. `exit` is {code, signal, reason, ts} of its last run, `error` why a start failed."""
+    """One container. `exit` is {code, signal, reason, ts} of its last run, `error` why a start failed.
+
+    From a snapshot it comes asleep: with what lists show, the rest being JSON until somebody asks for it.
+    """
 
     __slots__ = (
+        "_process",
+        "_rest",
         "asked",
         "backoff",
         "changed",
@@ -102,6 +112,7 @@ class Container(Subject):
 
     def __init__(self, container_id: str) -> None:
         super().__init__(f"container/{container_id}", "absent")
+        self._awake()
         self.id = container_id
         self.name = ""
         self.image = ""
@@ -128,6 +139,52 @@ class Container(Subject):
         self.backoff = 0  # ns that the last restart was put off
         self.restart_due = 0  # CLOCK_BOOTTIME ns of the next start by its policy
 
+    def _awake(self) -> None:
+        self._rest: bytes | memoryview = b""
+        self._process: dict[str, Any] | None = None  # its `process_identity` where it is asleep
+
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> Self:
+        """The container that `dump` described."""
+        self = super().load(state)
+        self._awake()
+        return self
+
+    def rest(self) -> bytes:
+        """What `asleep` needs beside `BRIEF`, as JSON: what a new container does not have as well."""
+        if self._rest:
+            return bytes(self._rest)
+        new = Container(self.id).dump()
+        mine = {name: value for name, value in self.dump().items() if value != new[name]}
+        return plainjson.dumps({name: value for name, value in mine.items() if name not in BRIEF})
+
+    @classmethod
+    def asleep(cls, rest: bytes | memoryview, process: dict[str, Any] | None, *brief: Any) -> Self:
+        """The container that `rest`, its `process_identity` and the values of `BRIEF` describe."""
+        self = cls.__new__(cls)
+        self.id, self.name, self.status, self.image, self.command, self.created, *more = brief
+        self.exit, self.error, self.stopped_by_user = more
+        self._rest, self._process = rest, process
+        return self
+
+    def wake(self) -> None:
+        """Load the rest; to be called before the first change."""
+        rest = self._rest
+        if rest:
+            brief = [getattr(self, name) for name in BRIEF]
+            Container.__init__(self, self.id)
+            for name, value in [*zip(BRIEF, brief, strict=True), *plainjson.loads(bytes(rest)).items()]:
+                setattr(self, name, _loaded(name, value))
+
+    if not TYPE_CHECKING:  # to the type checker it has what __init__ gives it, and nothing else
+
+        def __getattr__(self, name: str) -> Any:
+            """Called for a slot without a value, which only one that is asleep has."""
+            if name[0] == "_" or not self._rest:
+                raise AttributeError(name)
+            self.wake()
+            return getattr(self, name)
+
     def setting(self, key: str) -> Any:
         """The value of a setting, or its default."""
         return setting(self.settings, key)
@@ -135,6 +192,8 @@ class Container(Subject):
     @property
     def process_identity(self) -> dict[str, Any] | None:
         """{pid, start, boot} of its first process while it is held."""
+        if self._rest:
+            return self._process
         init = self.holding("init")
         if init is None or not init.facts.get("pid"):
             return None
@@ -188,11 +247,12 @@ class Host(Slots):
 
 def shape() -> str:
     """All slots of all subjects: a snapshot of other slots cannot be loaded."""
-    return repr([(cls.__name__, _slots(cls)) for cls in (Held, Container, Layer, Job, Image, Host)])
+    return repr([BRIEF, *((cls.__name__, _slots(cls)) for cls in (Held, Container, Layer, Job, Image, Host))])
 
 
 def _slots(cls: type) -> list[str]:
-    return [name for base in reversed(cls.__mro__) for name in base.__dict__.get("__slots__", ())]
+    names = [name for base in reversed(cls.__mro__) for name in base.__dict__.get("__slots__", ())]
+    return [name for name in names if name[0] != "_"]
 
 
 def _dumped(value: Any) -> Any:

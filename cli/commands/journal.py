@@ -129,7 +129,6 @@ def _as_json(change: Change, seen: Between) -> str:
 def snapshot(session: Session) -> None:
     """Fold the whole journal, and keep the state for quick starts. Commands do so by themselves now and then."""
     from eventstore.bulk import bulk_decoder
-    from eventstore.plainjson import dumps
     from eventstore.snapshots import Snapshots
 
     last = last_event(session.root)
@@ -139,7 +138,7 @@ def snapshot(session: Session) -> None:
     total = last.n if last is not None else 0
     with Watched("reading the journal", total, "events", lambda: source.cursor.n):
         source.refresh(world)
-    payload = dumps(world.dump())
+    payload = world.pack()
     if Snapshots(f"{session.root}/journal").save(snapshot_code(), source.cursor, payload):
         echo(f"kept the state at event {source.cursor.n}, {binary_size(len(payload))}")
     else:

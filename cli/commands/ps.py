@@ -40,21 +40,35 @@ FILTERS = ("id", "name", "status", "label", "ancestor", "exited")
 def ps(session: Session, filters: tuple[str, ...], form: str | None, at: str | None, **flags: bool) -> None:
     """List containers."""
     wanted = parse.filters(filters, FILTERS, "--filter")
-    containers = [c for c in visible(session.world_at(at)) if matches(c, wanted)]
-    rows = [row(c, whole=flags["no_trunc"], past=at is not None) for c in containers]
+    containers = visible(session.world_at(at))
+    if wanted:
+        containers = [c for c in containers if matches(c, wanted)]
     if flags["quiet"]:
-        lines = [r["ID"] for r in rows]
+        lines = [c.id if flags["no_trunc"] else c.id[:SHORT] for c in containers]
     else:
+        make = columns if form in (None, "", "table") else row
+        rows = [make(c, whole=flags["no_trunc"], past=at is not None) for c in containers]
         lines = list(listing(rows, COLUMNS, form or "", fields=FIELDS))
-    for line in lines:
-        echo(line)
+    if lines:
+        echo("\n".join(lines))
 
 
 def row(c: Container, *, whole: bool = False, past: bool = False) -> dict[str, Any]:
-    """One container's fields; liveness is the kernel's word, not the journal's memory, unless it is of the past."""
+    """One container's fields, for templates and JSON."""
+    return {
+        **columns(c, whole=whole, past=past),
+        "State": shown_status(c),
+        "Image": c.image,
+        "Labels": c.setting("labels"),
+        "ExitCode": exit_code(c),
+    }
+
+
+def columns(c: Container, *, whole: bool = False, past: bool = False) -> dict[str, Any]:
+    """The table's fields; liveness is the kernel's word, not the journal's memory, unless it is of the past."""
     status, live = long_status(c), pid(c)
-    process = c.process_identity
-    if not past and live and process is not None and not identity.alive(process):  # type: ignore[arg-type]  # pid, start, boot
+    process = c.process_identity if live else None
+    if not past and process is not None and not identity.alive(process):  # type: ignore[arg-type]  # pid, start, boot
         status, live = "exited (unseen)", 0
     line = " ".join(c.command)
     return {
@@ -62,12 +76,8 @@ def row(c: Container, *, whole: bool = False, past: bool = False) -> dict[str, A
         "Names": c.name,
         "Pid": str(live) if live else "",
         "Status": status,
-        "State": shown_status(c),
         "Command": line if whole or len(line) <= 40 else f"{line[:37]}...",  # noqa: PLR2004 - a column's width
         "CreatedAt": local_time(c.created),
-        "Image": c.image,
-        "Labels": c.setting("labels"),
-        "ExitCode": exit_code(c),
     }
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from cli.session import snapshot_code
-from eventstore.plainjson import dumps, loads
 from eventstore.segments import name_of, segment_numbers
 from eventstore.snapshots import Snapshots
 from machine import decide
 from machine import events as ev
+from machine.world import World
 from tests.histories import container_id
 from tests.timed import NOON, SECOND, Timed, time
 
@@ -276,12 +276,12 @@ def test_a_snapshot_that_a_replay_does_not_give_is_found(
     assert (code, lines[2]) == (0, f"the snapshot at event {n} is what a replay from zero gives")
 
     cursor, payload = Snapshots(busy.directory).load(snapshot_code()) or pytest.fail("there is one")
-    state = loads(payload)
+    state = World.unpack(payload).dump()
     if lie == "host":
         state["host"]["boots"] = 7
     else:
         state["containers"][0][lie] = "x" if lie == "name" else ["9"]
-    assert Snapshots(busy.directory).save(snapshot_code(), cursor, dumps(state))
+    assert Snapshots(busy.directory).save(snapshot_code(), cursor, World.load(state).pack())
     code, lines = verify(busy, capfd, "--state")
 
     assert code == 1

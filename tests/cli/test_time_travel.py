@@ -215,7 +215,7 @@ def take_snapshot(past: Timed, n: int) -> None:
 
     lines = Path(past.directory, name_of(1)).read_bytes().splitlines(keepends=True)[:n]
     cursor = Cursor(1, sum(map(len, lines)), n, link_of(lines[-1]))
-    payload = dumps(fold(past.on_disk()[:n]).dump())
+    payload = fold(past.on_disk()[:n]).pack()
     assert Snapshots(past.directory).save(snapshot_code(), cursor, payload)
 
 
@@ -347,7 +347,7 @@ def test_a_snapshot_is_kept_and_used(day: Timed, capfd: pytest.CaptureFixture[st
     assert code == 0
     assert lines[0].startswith(f"kept the state at event {day.events[-1].n}, ")
     assert found is not None
-    assert found[1] == dumps(day.world.dump())
+    assert World.unpack(found[1]).dump() == day.world.dump()
 
 
 @pytest.mark.parametrize("kind", ["all", "number", "time", "now"])

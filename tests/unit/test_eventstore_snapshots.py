@@ -26,7 +26,8 @@ def save(place: Place, code: str = "7", payload: bytes = PAYLOAD) -> Cursor:
 
 
 def load(place: Place, code: str = "7") -> tuple[Cursor, bytes] | None:
-    return Snapshots(str(place.journal)).load(code)
+    found = Snapshots(str(place.journal)).load(code)
+    return (found[0], bytes(found[1])) if found else None
 
 
 def test_what_was_saved_is_loaded(place: Place) -> None:

@@ -133,7 +133,7 @@ SLOTTED: list[Slots] = [Held(1, "k", "x", {}), Container("a"), Layer("d"), Job("
 def test_every_slot_is_dumped(empty: Slots) -> None:
     slots = {name for cls in type(empty).__mro__ for name in getattr(cls, "__slots__", ())}
 
-    assert set(empty.dump()) == slots
+    assert set(empty.dump()) == {name for name in slots if name[0] != "_"}
     assert type(empty).load(empty.dump()).dump() == empty.dump()
     with pytest.raises(AttributeError):
         empty.something_else = 1  # type: ignore[attr-defined] # what is no slot would be lost in a dump

@@ -80,11 +80,11 @@ class Past:
 
     def __init__(self, root: str, run: str) -> None:
         self.boot = identity.boot_id()
-        self.chance = random.Random(1)
         world = World()
         journal = bootstrap.open_journal(root, run, decode=_in_bulk)
         journal.refresh(world)
         self.journal = journal
+        self.chance = random.Random(journal.cursor.n)  # the same each time, but no container twice in one journal
         where = bootstrap.places(root, run, journal)
         unsynced: Any = Unsynced(journal)
         effects: Any = Obliging(self.boot)

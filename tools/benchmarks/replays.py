@@ -104,13 +104,12 @@ def sqlite_fill(directory: str) -> int:
 def snapshot(directory: str) -> int:
     """What a command does in place of a replay; TIMES times."""
     from cli.session import snapshot_code
-    from eventstore import plainjson
     from eventstore.snapshots import Snapshots
 
     for _ in range(TIMES):
         found = Snapshots(f"{directory}/journal").load(snapshot_code())
         assert found is not None
-        World.load(plainjson.loads(found[1]))
+        World.unpack(found[1])
     return TIMES
 
 
