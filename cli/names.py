@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from itertools import pairwise
 
-from machine.events import SCHEMA
+from machine.events import NAMING, SCHEMA
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,8 +13,8 @@ if TYPE_CHECKING:
 
 SHORT = 12  # digits of an id
 MOST = 1 << 63  # no journal has so many events
-_NAMING = ("container.created", "container.renamed")
-_NEEDLES = tuple(f'\n{{"t":"{tag}",'.encode() for tag in _NAMING)
+BY_INDEX = 10  # containers whose past is looked for one by one, before all names are read
+_NEEDLES = tuple(f'\n{{"t":"{tag}",'.encode() for tag in NAMING)
 
 
 class Bearer:
@@ -30,14 +29,15 @@ class Bearer:
 class Names:
     """Of the journal of `root`, for whoever is told its events behind number `after`, in order.
 
-    The events before are only read, and of them only the few that name containers, when the first
-    container turns up that was created before.
+    The events before are only read when a container turns up that was created before: its own, by the journal's
+    index, and those that name any container when there are many such.
     """
 
     def __init__(self, root: str, after: int) -> None:
         self._root, self._after = root, after
         self._bearers: dict[str, Bearer] = {}
         self._looked_back = after == 0
+        self._looked_for: set[str] = set()
 
     def see(self, event: Any) -> None:
         """Take note of an event's name, before it is told."""
@@ -50,7 +50,7 @@ class Names:
     def bearer(self, stream: str) -> Bearer | None:
         """Who has the stream, if a container has."""
         if stream not in self._bearers and not self._looked_back and stream.startswith("container/"):
-            self._look_back()
+            self._look_back(stream)
         return self._bearers.get(stream)
 
     def of(self, stream: str) -> str:
@@ -61,12 +61,27 @@ class Names:
         kind, _, key = stream.partition("/")
         return f"{kind} {key if kind == 'image' else key[:SHORT]}" if key else kind
 
-    def _look_back(self) -> None:
-        self._looked_back = True
+    def _look_back(self, stream: str) -> None:
+        if stream in self._looked_for:
+            return
+        self._looked_for.add(stream)
         since, self._bearers = self._bearers, {}
-        for event in naming_events(self._root, up_to=self._after):
+        if len(self._looked_for) > BY_INDEX:
+            self._looked_back = True
+            past = naming_events(self._root, up_to=self._after)
+        else:
+            past = self._past_of(stream)
+        for event in past:
             self.see(event)
         self._bearers |= since
+
+    def _past_of(self, stream: str) -> Iterator[Any]:
+        from eventstore.reader import stream_events
+
+        for event in stream_events(f"{self._root}/journal", SCHEMA, stream):
+            if event.n > self._after:
+                return
+            yield event
 
 
 def naming_events(root: str, *, up_to: int = MOST) -> Iterator[Any]:
@@ -74,10 +89,10 @@ def naming_events(root: str, *, up_to: int = MOST) -> Iterator[Any]:
 
     None where there is no journal.
     """
-    from eventstore.archive import all_numbers, open_any
+    from eventstore.archive import all_numbers, open_source
     from eventstore.codec import decode
     from eventstore.errors import JournalMissing
-    from eventstore.segments import header_of
+    from eventstore.segments import header_in
 
     directory = f"{root}/journal"
     try:
@@ -85,12 +100,9 @@ def naming_events(root: str, *, up_to: int = MOST) -> Iterator[Any]:
     except JournalMissing:
         return
     for first, following in pairwise([*numbers, up_to + 1]):
-        file = open_any(directory, first)
-        try:
-            written = header_of(file, first, SCHEMA).schema
-            data = os.pread(file, os.fstat(file).st_size, 0)
-        finally:
-            os.close(file)
+        with open_source(directory, first) as source:
+            written = header_in(source.head(), first, SCHEMA).schema
+            data = source.read(source.size, 0)
         for line in _naming_lines(data):
             event = decode(line, SCHEMA, written)
             if event.n < following:

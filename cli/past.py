@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from cli.names import naming_events
 from cli.session import Session
 from eventstore.errors import JournalMissing
@@ -13,10 +11,10 @@ from machine.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from typing import Any
 
-BY_INDEX = 2  # streams; for each, the segment that is still written to is read as a whole
+BY_INDEX = 20  # streams; for each, the segment that is still written to is searched as a whole
 ENGINE_STREAMS = ("host", "journal")  # the streams that are nobody's in particular
 
 
@@ -49,9 +47,9 @@ def streams_of(session: Session, reference: str, *, every: bool) -> list[str]:
         return [reference]
     if not every and (present := session.world.names.get(reference)) is not None:
         return [f"container/{present}"]
-    bearers, ids = _containers(session.root)
-    if reference in bearers:
-        found = bearers[reference] if every else bearers[reference][-1:]
+    bearers, ids = _bearers(session.root, reference)
+    if bearers:
+        found = bearers if every else bearers[-1:]
     elif reference in ENGINE_STREAMS:
         return [reference]
     else:
@@ -63,42 +61,31 @@ def told(root: str, streams: Collection[str]) -> Iterator[tuple[Any, bool]]:
     """(event, whether it was impossible and changed nothing) of these streams, oldest first."""
     world, wanted = World(), frozenset(streams)
     # A boot takes with it what they held.
-    for event in _of(root, wanted | {"host"}):
+    for event, _line in _of(root, wanted | {"host"}):
         world.apply(event)
         if event.s in wanted:
             subject = world.subject(event.s)
             yield event, subject is not None and event.n in subject.anomalies[-1:]
 
 
-def _of(root: str, streams: frozenset[str]) -> Iterator[Any]:
-    """The events of these streams: of a few by the journal's index, of many by reading all."""
-    from heapq import merge
+def lines(root: str, streams: Collection[str]) -> Iterator[bytes]:
+    """The lines of these streams with their newlines, byte for byte as they are on disk."""
+    for _event, line in _of(root, frozenset(streams)):
+        yield line
 
-    from eventstore.reader import stream_events
 
-    if len(streams) > BY_INDEX:
-        yield from (event for event in events(root) if event.s in streams)
-        return
+def _of(root: str, streams: frozenset[str]) -> Iterator[tuple[Any, bytes]]:
+    """The events of these streams and their lines: of a few by the journal's index, of many by reading all."""
+    from cli.sifting import lines_behind
+    from eventstore.reader import stream_lines
+
     try:
-        found = [stream_events(f"{root}/journal", SCHEMA, stream) for stream in streams]
-        yield from merge(*found, key=lambda event: event.n)
+        if len(streams) > BY_INDEX:
+            yield from (pair for pair in lines_behind(root, 0) if pair[0].s in streams)
+        else:
+            yield from stream_lines(f"{root}/journal", SCHEMA, *streams)
     except JournalMissing:
         return
-
-
-def lines(root: str, numbers: Collection[int]) -> Iterator[bytes]:
-    """The lines of these events, with their newlines, byte for byte as they are on disk."""
-    from eventstore.archive import all_numbers, open_any
-
-    directory = f"{root}/journal"
-    firsts = all_numbers(directory) if numbers else []
-    for first, following in pairwise([*firsts, max(numbers, default=0) + 1]):
-        # One event a line and no gaps: a segment's n-th line is the event `first` + n - 1.
-        here = {n for n in numbers if first <= n < following}
-        if not here:
-            continue
-        with open(open_any(directory, first), "rb") as file:
-            yield from (line for n, line in enumerate(file, first) if n in here)
 
 
 def jobs(root: str) -> list[dict[str, Any]]:
@@ -135,16 +122,20 @@ def _go_on(job: dict[str, Any], event: Any) -> None:
         job["result"] = "; ".join(filter(None, [job["result"], sentence(event)]))
 
 
-def _containers(root: str) -> tuple[dict[str, list[str]], list[str]]:
-    """(name -> ids of its bearers, the last to get it last, once for each time they got it; all ids)."""
-    bearers: dict[str, list[str]] = {}
-    ids = []
-    for event in naming_events(root):
-        container_id = event.s.partition("/")[2]
-        if event.tag == "container.created":
-            ids.append(container_id)
-        bearers.setdefault(event.name, []).append(container_id)
-    return bearers, ids
+def _bearers(root: str, reference: str) -> tuple[list[str], list[str]]:
+    """(ids of the containers that bore the name, the last to get it last; ids that begin with it)."""
+    from eventstore.index import WORD
+    from eventstore.reader import word_events
+
+    try:
+        found: Iterable[Any] = list(word_events(f"{root}/journal", SCHEMA, reference))
+    except JournalMissing:
+        return [], []
+    bearers = [event.s.partition("/")[2] for event in found if event.name == reference]
+    if not bearers and len(reference) < WORD:  # too short a beginning of an id for the index
+        found = naming_events(root)
+    ids = (event.id for event in found if event.tag == "container.created")
+    return bearers, [container_id for container_id in ids if container_id.startswith(reference)]
 
 
 def _by_prefix(session: Session, ids: list[str], prefix: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from cli.accounts import account
 from cli.names import Names
 from eventstore.errors import JournalMissing
@@ -15,8 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
-
-    from eventstore.cursor import Cursor
 
 FILTERS = ("actor", "cause", "container", "event", "image", "kind", "label", "op", "type")
 KINDS = ("decision", "effect")
@@ -129,37 +125,20 @@ def place_before(root: str, since: int | None) -> int:
 
 def begin_of(directory: str, first: int) -> int:
     """When a segment was begun, ns since the epoch."""
-    from eventstore.archive import open_any
-    from eventstore.segments import header_of
+    from eventstore.archive import head_of
 
-    file = open_any(directory, first)
-    try:
-        return header_of(file, first, SCHEMA).ts
-    finally:
-        os.close(file)
+    return head_of(directory, first, SCHEMA).ts
 
 
 def events_behind(root: str, n: int) -> Iterator[Any]:
     """The events with numbers above `n`, to the journal's end as it is now."""
+    for event, _line in lines_behind(root, n):
+        yield event
+
+
+def lines_behind(root: str, n: int) -> Iterator[tuple[Any, bytes]]:
+    """The same, each with its line of the journal."""
     from eventstore.bulk import bulk_decoder
-    from eventstore.reader import read_events
+    from eventstore.reader import read_lines
 
-    return read_events(f"{root}/journal", SCHEMA, after=n, decode=bulk_decoder(SCHEMA))
-
-
-def cursor_before(root: str, n: int) -> Cursor:
-    """The position behind event `n`, the last of its segment; 0: before everything."""
-    from eventstore.archive import all_numbers, open_any
-    from eventstore.codec import END, link_of
-    from eventstore.cursor import Cursor
-
-    if not n:
-        return Cursor()
-    directory = f"{root}/journal"
-    before = [first for first in all_numbers(directory) if first <= n][-1]
-    file = open_any(directory, before)
-    try:
-        h = link_of(os.pread(file, END, max(0, os.fstat(file).st_size - END)))
-    finally:
-        os.close(file)
-    return Cursor(n + 1, 0, n, h)
+    return read_lines(f"{root}/journal", SCHEMA, after=n, decode=bulk_decoder(SCHEMA))

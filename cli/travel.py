@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 NOW = "now"
 SECOND = 1_000_000_000  # ns
 OLDEST_UNIX = 1_000_000_000  # a bare number below is an event's, from here on unix seconds (2001)
-_TAIL = 256 << 10  # bytes at a segment's end that hold its last line, four times over
 
 
 class NoSuchMoment(MachineError):
@@ -163,29 +162,9 @@ def world_at(root: str, text: str, code: str = "") -> World:
 
 def last_event(root: str) -> Any:
     """The last event of the journal as it is now; None where its last segment holds no whole line. JournalMissing."""
-    import os
+    from eventstore import reader
 
-    from eventstore.archive import all_numbers, open_any
-    from eventstore.codec import decode
-    from eventstore.errors import Malformed
-    from eventstore.segments import header_of
-
-    directory = f"{root}/journal"
-    numbers = all_numbers(directory)
-    if not numbers:
-        raise JournalMissing(directory)
-    file = open_any(directory, numbers[-1])
-    try:
-        written = header_of(file, numbers[-1], SCHEMA).schema
-        data = os.pread(file, _TAIL, max(0, os.fstat(file).st_size - _TAIL))
-    finally:
-        os.close(file)
-    for line in reversed(data.split(b"\n")[:-1]):
-        try:
-            return decode(line, SCHEMA, written)
-        except Malformed:  # torn
-            continue
-    return None
+    return reader.last_event(f"{root}/journal", SCHEMA)
 
 
 def _told(ts: int) -> str:

@@ -168,7 +168,7 @@ def _xz() -> Decoder:
 
 
 def _zstd() -> Decoder:
-    from effects.zstd import ZstdDecoder
+    from eventstore.zstd import ZstdDecoder
 
     return ZstdDecoder()
 

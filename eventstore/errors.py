@@ -113,6 +113,11 @@ class AheadOfJournal(JournalError):
         super().__init__("the state in memory is ahead of the journal after a failed append: open it again")
 
 
+class ArchiveBusy(JournalError):
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"another process writes to {folder} just now")
+
+
 class EventTooLarge(JournalError):
     def __init__(self, tag: str, size: int, limit: int) -> None:
         super().__init__(f"event {tag} has {size} bytes, the limit of a line is {limit}")

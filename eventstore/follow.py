@@ -77,10 +77,15 @@ class Follower:
         self._tail.close()
 
     def __iter__(self) -> Iterator[Event]:
+        for event, _line in self.lines():
+            yield event
+
+    def lines(self) -> Iterator[tuple[Event, bytes]]:
+        """The same, each with its line, byte for byte as it is on disk."""
         while not self._stopped:
             self._awake.clear()  # before reading: what is written from now on wakes us again
             for events in self._tail.read():
-                yield from events
+                yield from zip(events, self._tail.lines.splitlines(keepends=True), strict=True)
             self._awake.wait(self._idle)
 
     def stop(self) -> None:

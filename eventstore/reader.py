@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from itertools import pairwise
 
+from eventstore.archive import all_numbers, cursor_behind, head_of, open_source
 from eventstore.codec import END, chain, link_of
 from eventstore.codec import decode as decode_line
 from eventstore.cursor import Cursor
 from eventstore.errors import Corrupt, JournalMissing, Malformed
-from eventstore.segments import header_of, name_of
+from eventstore.index import Index, of_stream, of_word
+from eventstore.segments import LINE_LIMIT, header_in, name_of
 from eventstore.tail import Tail, whole_writes
 
 TYPE_CHECKING = False
@@ -17,94 +18,143 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from eventstore.event import Event
+    from eventstore.index import Mark
     from eventstore.schema import Schema
 
+    Decoder = Callable[[bytes], list[Event]] | None
 
-def read_events(
-    directory: str, schema: Schema, *, after: int = 0, decode: Callable[[bytes], list[Event]] | None = None
-) -> Iterator[Event]:
+
+def read_events(directory: str, schema: Schema, *, after: int = 0, decode: Decoder = None) -> Iterator[Event]:
     """Events with n > `after`, to the journal's end as it is now; archived ones too."""
-    tail = Tail(directory, schema, _start(directory, after), decode=decode, lenient=True)
+    tail = Tail(directory, schema, cursor_before(directory, after + 1), decode=decode, lenient=True)
     try:
         for events in tail.read():
-            if events and events[-1].n > after:
-                yield from (event for event in events if event.n > after)
+            yield from events
     finally:
         tail.close()
 
 
-def stream_events(directory: str, schema: Schema, stream: str) -> Iterator[Event]:
-    """Events of one stream, in order: by index from sealed segments, the last one is read."""
-    from eventstore.archive import all_numbers
+def read_lines(
+    directory: str, schema: Schema, *, after: int = 0, decode: Decoder = None
+) -> Iterator[tuple[Event, bytes]]:
+    """The same, each with its line, byte for byte as it is on disk."""
+    tail = Tail(directory, schema, cursor_before(directory, after + 1), decode=decode, lenient=True)
+    try:
+        for events in tail.read():
+            yield from zip(events, tail.lines.splitlines(keepends=True), strict=True)
+    finally:
+        tail.close()
 
+
+def cursor_before(directory: str, n: int) -> Cursor:
+    """The position from which line `n` is read next; the journal's end where there is no such line. Corrupt."""
+    numbers = [first for first in all_numbers(directory) if first <= n]
+    if n <= 1 or not numbers:
+        return Cursor()
+    at = (
+        cursor_behind(directory, *numbers[-2:]) if len(numbers) > 1 else Cursor(numbers[0], 0, numbers[0] - 1)
+    )
+    if n == at.segment:
+        return at
+    with open_source(directory, at.segment) as source:
+        data = source.read(source.size, 0)
+    end, there = 0, at.n
+    while there < n - 1 and (newline := data.find(b"\n", end)) >= 0:
+        end, there = newline + 1, there + 1
+    try:
+        return Cursor(at.segment, end, there, link_of(data[max(0, end - END) : end]))
+    except Malformed as error:
+        raise Corrupt(name_of(at.segment), there - at.n, str(error)) from None
+
+
+def last_event(directory: str, schema: Schema) -> Event | None:
+    """The last event of the journal as it is now, unchecked; None where its last segment holds no whole line."""
     numbers = all_numbers(directory)
-    for first, following in pairwise(numbers):
-        yield from _indexed(directory, schema, stream, first, following)
     if not numbers:
         raise JournalMissing(directory)
-    yield from _searched(directory, schema, stream, numbers[-1])
-
-
-def _indexed(directory: str, schema: Schema, stream: str, first: int, following: int) -> Iterator[Event]:
-    from eventstore.archive import open_any
-    from eventstore.index import Index
-
-    behind = open_any(directory, following)
-    try:
-        seal = str(header_of(behind, following, schema).prev.get("sha256"))
-    finally:
-        os.close(behind)
-    segment = open_any(directory, first)
-    try:
-        written = header_of(segment, first, schema).schema
-        for line in Index(directory, first, seal).lines(segment, stream):
-            yield decode_line(line, schema, written)
-    except Malformed as error:
-        raise Corrupt(name_of(first), 1, str(error)) from None
-    finally:
-        os.close(segment)
-
-
-def _searched(directory: str, schema: Schema, stream: str, first: int) -> Iterator[Event]:
-    """From the segment that is written to: its bytes are searched, only the stream's lines are decoded."""
-    from eventstore.archive import open_any
-    from eventstore.index import encoded
-
-    segment = open_any(directory, first)
-    try:
-        written = header_of(segment, first, schema).schema
-        data = os.pread(segment, os.fstat(segment).st_size, 0)
-    finally:
-        os.close(segment)
-    data = data[: whole_writes(data)]
-    wanted = b',"s":"%b","v":' % encoded(stream)
-    found, at = [], data.find(wanted)
-    while at >= 0:
-        start, end = data.rfind(b"\n", 0, at) + 1, data.index(b"\n", at) + 1
+    with open_source(directory, numbers[-1]) as source:
+        written = header_in(source.head(), numbers[-1], schema).schema
+        data = source.read(4 * LINE_LIMIT, max(0, source.size - 4 * LINE_LIMIT))
+    for line in reversed(data.split(b"\n")[:-1]):
         try:
-            fits = not start or chain(data[start:end], link_of(data[start - END : start]))[0]
-        except Malformed:
-            fits = False
-        if not fits:  # torn, or damaged: let the ordinary reader tell which, and where
-            return (event for event in read_events(directory, schema, after=first - 1) if event.s == stream)
-        found.append(decode_line(data[start:end], schema, written))
-        at = data.find(wanted, end)
-    return iter(found)
+            return decode_line(line, schema, written)
+        except Malformed:  # torn
+            continue
+    return None
 
 
-def _start(directory: str, after: int) -> Cursor:
-    """Before the segment that has line `after`."""
-    from eventstore.archive import all_numbers, open_any
+def stream_events(directory: str, schema: Schema, *streams: str) -> Iterator[Event]:
+    """Events of these streams, in order: by index from sealed segments, the last one is searched."""
+    for event, _line in stream_lines(directory, schema, *streams):
+        yield event
 
-    numbers = [first for first in all_numbers(directory) if first <= max(after, 1)]
-    if len(numbers) < 2:  # noqa: PLR2004 - the first segment starts the chain itself
-        return Cursor()
-    before = open_any(directory, numbers[-2])
+
+def stream_lines(directory: str, schema: Schema, *streams: str) -> Iterator[tuple[Event, bytes]]:
+    """The same, each with its line, byte for byte as it is on disk."""
+    return _marked(directory, schema, [of_stream(stream) for stream in streams])
+
+
+def word_events(directory: str, schema: Schema, word: str) -> Iterator[Event]:
+    """Events with a keyword (`schema.keywords`) that begins as `word` does: both as far as `index.WORD`."""
+    for event, _line in _marked(directory, schema, [of_word(word, schema)]):
+        yield event
+
+
+def _marked(directory: str, schema: Schema, marks: list[Mark]) -> Iterator[tuple[Event, bytes]]:
+    numbers = all_numbers(directory)
+    if not numbers:
+        raise JournalMissing(directory)
+    for first, following in pairwise(numbers):
+        yield from _indexed(directory, schema, marks, first, following)
+    yield from _searched(directory, schema, marks, numbers[-1])
+
+
+def _indexed(
+    directory: str, schema: Schema, marks: list[Mark], first: int, following: int
+) -> Iterator[tuple[Event, bytes]]:
+    """From a sealed segment; of an archived one only those parts are unpacked that hold what is wanted."""
+    seal = str(head_of(directory, following, schema).prev.get("sha256"))
+    with open_source(directory, first) as source:
+        written = 0
+        try:
+            for line in Index(directory, first, seal, schema).lines(source, marks):
+                written = written or header_in(source.head(), first, schema).schema
+                yield decode_line(line, schema, written), line
+        except Malformed as error:
+            raise Corrupt(name_of(first), 1, str(error)) from None
+
+
+def _searched(directory: str, schema: Schema, marks: list[Mark], first: int) -> Iterator[tuple[Event, bytes]]:
+    """From the segment that is written to: its bytes are searched, only the wanted lines are decoded."""
+    with open_source(directory, first) as source:
+        written = header_in(source.head(), first, schema).schema
+        data = source.read(source.size, 0)
+    data = data[: whole_writes(data)]
+    found = {}
+    for mark in marks:
+        at = data.find(mark.needle)
+        while at >= 0:
+            start, end = data.rfind(b"\n", 0, at) + 1, data.index(b"\n", at) + 1
+            line = data[start:end]
+            if mark.fits(line):
+                if not _fits(
+                    data, start, line
+                ):  # torn, or damaged: let the ordinary reader tell which, and where
+                    return _sifted(directory, schema, marks, first)
+                found[start] = line
+            at = data.find(mark.needle, end)
+    return iter([(decode_line(found[start], schema, written), found[start]) for start in sorted(found)])
+
+
+def _fits(data: bytes, start: int, line: bytes) -> bool:
+    """Whether the line's link fits that of the line before it; a segment's first is taken as it is."""
     try:
-        size = os.fstat(before).st_size
-        h = link_of(os.pread(before, 64, max(0, size - 64)))
-    except Malformed as error:
-        raise Corrupt(name_of(numbers[-2]), 1, f"its last line {error}") from None
-    finally:
-        os.close(before)
-    return Cursor(numbers[-1], 0, numbers[-1] - 1, h)
+        return not start or bool(chain(line, link_of(data[start - END : start]))[0])
+    except Malformed:
+        return False
+
+
+def _sifted(directory: str, schema: Schema, marks: list[Mark], first: int) -> Iterator[tuple[Event, bytes]]:
+    for event, line in read_lines(directory, schema, after=first - 1):
+        if any(mark.fits(line) for mark in marks):
+            yield event, line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from eventstore.archive import open_any
+from eventstore.archive import open_source
 from eventstore.codec import END, GENESIS, chain, close, encode, fast_sha256, link_of
 from eventstore.errors import Corrupt, JournalMissing, Malformed, WriteFailed
 from eventstore.rotation import (
@@ -61,19 +61,17 @@ def _link_before(directory: str, header: SegmentHeader) -> str:
         return GENESIS
     name, size = str(prev.get("name")), prev.get("size")
     try:
-        file = open_any(directory, int(name.partition(".")[0]))
+        source = open_source(directory, int(name.partition(".")[0]))
     except (FileNotFoundError, ValueError):
         raise Corrupt(name, 1, "the segment is missing") from None
-    try:
-        found = os.fstat(file).st_size
-        if found != size:
-            raise Corrupt(name, 1, f"has {found} bytes, sealed were {size}")
-        os.fchmod(file, 0o400)  # a crash may have come between the rotation's rename and this
-        return link_of(os.pread(file, END, found - END))
-    except Malformed as error:
-        raise Corrupt(name, 1, f"its last line {error}") from None
-    finally:
-        os.close(file)
+    with source:
+        if source.size != size:
+            raise Corrupt(name, 1, f"has {source.size} bytes, sealed were {size}")
+        source.make_read_only()  # a crash may have come between the rotation's rename and this
+        try:
+            return link_of(source.read(END, source.size - END))
+        except Malformed as error:
+            raise Corrupt(name, 1, f"its last line {error}") from None
 
 
 def _recover_segment(

@@ -10,7 +10,7 @@ from eventstore.errors import Corrupt, JournalExists, NetworkFileSystem, NotWrit
 from eventstore.limits import Lifted
 from eventstore.lock import Lock
 from eventstore.runstate import boot_id
-from eventstore.schema import HOUSEKEEPING, Repaired, SegmentHeader
+from eventstore.schema import HOUSEKEEPING, SegmentHeader
 from eventstore.segments import FORMAT, LOCK, name_of, open_segment, segment_numbers, write_all
 
 TYPE_CHECKING = False
@@ -163,8 +163,7 @@ def sync_directory(directory: str) -> None:
 
 def next_version(header: SegmentHeader, data: bytes) -> int:
     """Version of the next housekeeping event: a segment's header has its own, and no string holds a raw newline."""
-    repaired = b'\n{"t":"%b"' % Repaired.tag.encode()
-    return header.v + data.count(repaired) + 1
+    return header.v + data.count(b'\n{"t":"%b.' % HOUSEKEEPING.encode()) + 1
 
 
 def ourselves() -> dict[str, int | str]:

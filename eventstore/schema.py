@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     type_of_upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 FRAME = ("t", "d", "m", "h")  # the keys that a line has beside its event's own
-HOUSEKEEPING = "journal"  # the stream of the two events below
+HOUSEKEEPING = "journal"  # the stream of the events below; their tags, and no others, begin with `journal.`
 
 
 class SegmentHeader(Event, tag="journal.segment"):
@@ -41,20 +41,40 @@ class Repaired(Event, tag="journal.repaired"):
     kept: str
 
 
+class Archived(Event, tag="journal.archived"):
+    """A sealed segment of `size` bytes went into the archive, as `packed` bytes; the digests of both."""
+
+    segment: str
+    size: int
+    sha256: str
+    packed: int
+    packed_sha256: str
+
+
+_HOUSEKEEPERS = (SegmentHeader, Repaired, Archived)
+_OURS = frozenset(event.tag for event in _HOUSEKEEPERS)
+
+
 class Schema:
-    """Events by tag. `upcasters[i]` turns a line (as a dict) of schema i+1 into one of schema i+2.
+    """Events by tag. `upcasters[i]` turns a line (as a dict) of schema i+1 into one of schema i+2. `keywords`: tags,
+    and their fields by whose values `reader.word_events` finds events; such a field is never renamed.
 
     Lines on disk are never rewritten: a tag or field that was ever written is read through the upcasters.
     """
 
     def __init__(
-        self, number: int, events: tuple[type[Event], ...], upcasters: tuple[type_of_upcaster, ...] = ()
+        self,
+        number: int,
+        events: tuple[type[Event], ...],
+        upcasters: tuple[type_of_upcaster, ...] = (),
+        keywords: dict[str, tuple[str, ...]] | None = None,
     ) -> None:
         if number != len(upcasters) + 1:
             raise ValueError(f"schema {number} needs {number - 1} upcasters, got {len(upcasters)}")
         self.number = number
-        self.events: tuple[type[Event], ...] = (SegmentHeader, Repaired, *events)
+        self.events: tuple[type[Event], ...] = (*_HOUSEKEEPERS, *events)
         self.upcasters = upcasters
+        self.keywords = keywords or {}
         self.by_tag: dict[str, type[Event]] = {event.tag: event for event in self.events}
         self.keys = {event.tag: frozenset((*ENVELOPE, *event.fields)) for event in self.events}
         if len(self.by_tag) != len(self.events):
@@ -66,7 +86,7 @@ class Schema:
 
     def upcast(self, line: dict[str, Any], written: int) -> dict[str, Any]:
         """A line of schema `written` as the newest schema has it. Housekeeping events never change."""
-        if line.get("t") in (SegmentHeader.tag, Repaired.tag):
+        if line.get("t") in _OURS:
             return line
         for step in self.upcasters[written - 1 :]:
             line = step(line)

@@ -72,9 +72,17 @@ def write_all(file: int, data: bytes) -> None:
 
 def header_of(file: int, first: int, schema: Schema) -> SegmentHeader:
     """The first line of an open segment, checked but for its link."""
+    return header_in(first_bytes(file), first, schema)
+
+
+def first_bytes(file: int) -> bytes:
+    """Of an open segment: its first line, and perhaps more."""
     head = os.pread(file, 4096, 0)
-    if b"\n" not in head:
-        head = os.pread(file, LINE_LIMIT, 0)
+    return head if b"\n" in head else os.pread(file, LINE_LIMIT, 0)
+
+
+def header_in(head: bytes, first: int, schema: Schema) -> SegmentHeader:
+    """The same, of a segment that begins with `head`."""
     line, newline, _ = head.partition(b"\n")
     try:
         header = decode(line, schema)

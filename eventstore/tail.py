@@ -68,6 +68,7 @@ class Tail:
         self.schema = schema
         self.cursor = cursor
         self.lenient = lenient
+        self.lines = b""  # those of the events that were yielded last
         self.opened = 0  # how often a segment was opened
         self.ahead = False  # the projection has more, or only a part, of what is behind the cursor
         self.header: SegmentHeader
@@ -232,6 +233,7 @@ class Tail:
                 lines = lines[: whole_writes(lines[:size])]
                 h = link_of(lines) if lines else at.h
                 self._torn_or_raise(at.n + good + 1, at.offset + len(lines), at.n + lines.count(b"\n"), h)
+        self.lines = lines
         events = self._decode(lines, bulk=bulk)
         n = at.n + len(events)
         if events and (events[0].n != at.n + 1 or events[-1].n != n):
@@ -257,8 +259,11 @@ class Tail:
         if self.remainder():
             raise self._corrupt(at.n + 1, "bytes behind the last line of a sealed segment")
         digest = self._digest
-        if digest is not None and digest.hexdigest() != self._digest_in_header(following):
-            self._locate()
+        if digest is not None:
+            from eventstore.archive import head_of
+
+            if digest.hexdigest() != head_of(self.directory, following, self.schema).prev.get("sha256"):
+                self._locate()
         self._open(following)
         prev = self.header.prev
         if (prev.get("name"), prev.get("size"), prev.get("last")) != (name_of(at.segment), at.offset, at.n):
@@ -268,13 +273,6 @@ class Tail:
         if self.remainder():
             return self._corrupt(self.cursor.n + 1, "the segment ends in the midst of a write")
         return Corrupt(name_of(self.cursor.n + 1), 1, "the segment is missing")
-
-    def _digest_in_header(self, following: int) -> object:
-        file = self._open_any(following)
-        try:
-            return header_of(file, following, self.schema).prev.get("sha256")
-        finally:
-            os.close(file)
 
     def _locate(self) -> None:
         """Raise Corrupt with the first bad line of a segment whose digest is wrong."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from eventstore.archive import all_numbers, open_any
+from eventstore.archive import all_numbers, open_any, open_source
 from eventstore.codec import GENESIS, chain, fast_sha256, link_of, parse
 from eventstore.errors import Corrupt, JournalError, JournalMissing, Malformed
 from eventstore.schema import Repaired, SegmentHeader
@@ -23,7 +23,7 @@ from eventstore.torn import known_written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -260,25 +260,14 @@ class _Check:
             self._here(f"the bytes that this repair cut off are not in {repaired['kept']}")
 
 
-def lines_of(directory: str, first: int) -> Iterator[bytes]:
-    """The raw lines of one segment, archived or not."""
-    file = open_any(directory, first)
-    try:
-        data = os.pread(file, os.fstat(file).st_size, 0)
-    finally:
-        os.close(file)
-    yield from (line + b"\n" for line in data.split(b"\n")[:-1])
-
-
 def link_at(directory: str, n: int) -> str | None:
     """The link of line `n`, or None if there is no such line."""
     numbers = [first for first in all_numbers(directory) if first <= n]
     if not numbers:
         return None
     try:
-        for place, line in enumerate(lines_of(directory, numbers[-1]), numbers[-1]):
-            if place == n:
-                return link_of(line)
-    except JournalError:
+        with open_source(directory, numbers[-1]) as source:
+            lines = source.read(source.size, 0).split(b"\n")[:-1]
+        return link_of(lines[n - numbers[-1]] + b"\n")
+    except (JournalError, IndexError):
         return None
-    return None

@@ -236,6 +236,11 @@ def end_exec(world: World, container_id: str, exec_id: str, code: int | None) ->
 # --- images, layers, jobs ----------------------------------------------------------------------------
 
 
+def note(_world: World, stream: str, event: Event) -> Decision:
+    """A fact that no state forbids."""
+    return [(stream, event)]
+
+
 def begin_job(_world: World, started: ev.JobStarted) -> Decision:
     return [(f"job/{started.id}", started)]
 

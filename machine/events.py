@@ -240,4 +240,7 @@ EVENTS: tuple[type[Event], ...] = (
     HostBooted,
 )
 
-SCHEMA = Schema(1, EVENTS)
+# By what people call a container, of which only the journal may still know.
+NAMING = {ContainerCreated.tag: ("name", "id"), ContainerRenamed.tag: ("name",)}
+
+SCHEMA = Schema(1, EVENTS, keywords=NAMING)

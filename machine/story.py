@@ -180,6 +180,10 @@ def _job_finished(e: Any) -> str:
     return f"done: {e.result}" if e.result else "done"
 
 
+def _archived(e: Any) -> str:
+    return f"archived {e.segment}: {e.size} bytes, packed {e.packed}"
+
+
 def _repaired(e: Any) -> str:
     kept = f", kept in {e.kept}" if e.kept else ""
     return f"journal mended: {e.length} torn bytes cut off {e.segment} behind {e.offset}{kept}"
@@ -242,4 +246,5 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "host.booted": lambda e: f"the machine booted: boot {e.boot}",
     "journal.segment": lambda _: "a new segment of the journal began",
     "journal.repaired": _repaired,
+    "journal.archived": _archived,
 }

@@ -14,10 +14,10 @@ from cli.names import Names
 from cli.render import local_time
 from cli.report import INTERRUPTED
 from cli.session import Session, pass_session
-from cli.sifting import FILTERS, Sieve, cursor_before, events_behind, place_before
+from cli.sifting import FILTERS, Sieve, lines_behind, place_before
 from cli.travel import time_of
+from eventstore.codec import parse
 from eventstore.errors import JournalMissing
-from eventstore.event import ENVELOPE
 from machine import acts
 from machine.story import sentence
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from eventstore.follow import Follower
+
+    Lines = Iterator[tuple[Any, bytes]]
 
 FIELDS = (
     *("N", "Time", "TimeNano", "Type", "Action", "Tag", "Stream", "ID", "Name", "Image", "What", "Why"),
@@ -60,41 +62,43 @@ def events(
         place, stream = _following(session, since, until) if follow else _past(session, since)
         names = Names(session.root, place)
         sieve = Sieve([*chosen["filters"], *chosen["more"]], names, since=since, until=until)
-        for event in stream:
+        for event, line in stream:
             if sieve.passes(event):
-                write(event, names)
+                write(event, line, names)
             elif follow and sieve.is_late(event):
                 break
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 
 
-def _past(session: Session, since: int | None) -> tuple[int, Iterator[Any]]:
-    """(number of the event before the first that is read, the events)."""
+def _past(session: Session, since: int | None) -> tuple[int, Lines]:
+    """(number of the event before the first that is read, the events and their lines)."""
     try:
         place = place_before(session.root, since)
     except JournalMissing:
         return 0, iter(())
-    return place, events_behind(session.root, place)
+    return place, lines_behind(session.root, place)
 
 
-def _following(session: Session, since: int | None, until: int | None) -> tuple[int, Iterator[Any]]:
+def _following(session: Session, since: int | None, until: int | None) -> tuple[int, Lines]:
     """The same, without end; without `since` from now on. JournalMissing."""
+    from eventstore.reader import cursor_before
+
     root = session.root
-    at = session.end() if since is None else cursor_before(root, place_before(root, since))
+    at = session.end() if since is None else cursor_before(f"{root}/journal", place_before(root, since) + 1)
     return at.n, _followed(root, at, until)
 
 
-def _followed(root: str, at: Any, until: int | None) -> Iterator[Any]:
+def _followed(root: str, at: Any, until: int | None) -> Lines:
     from eventstore.bulk import bulk_decoder
     from eventstore.follow import Follower
     from machine.events import SCHEMA
 
     with Follower(f"{root}/journal", SCHEMA, at, decode=bulk_decoder(SCHEMA)) as follower:
         threading.Thread(target=_watch, args=(follower, until), daemon=True).start()
-        yield from follower
+        yield from follower.lines()
         if until is not None:  # what came between the last look and then
-            yield from events_behind(root, follower.cursor.n)
+            yield from lines_behind(root, follower.cursor.n)
 
 
 def _watch(follower: Follower, until: int | None) -> None:
@@ -111,25 +115,25 @@ def _watch(follower: Follower, until: int | None) -> None:
 # --- how an event is shown -----------------------------------------------------------------------------
 
 
-def _writer(form: str) -> Callable[[Any, Names], None]:
+def _writer(form: str) -> Callable[[Any, bytes, Names], None]:
     if form in ("", "json"):
-        line = as_json if form else in_words
+        shown = as_json if form else in_words
     else:
         from cli.template import Template
 
         template = Template(form, FIELDS)
 
-        def line(event: Any, names: Names) -> str:
+        def shown(event: Any, _line: bytes, names: Names) -> str:
             return template.fill(row(event, names))
 
-    def write(event: Any, names: Names) -> None:
-        sys.stdout.write(f"{line(event, names)}\n")
+    def write(event: Any, line: bytes, names: Names) -> None:
+        sys.stdout.write(f"{shown(event, line, names)}\n")
         sys.stdout.flush()
 
     return write
 
 
-def in_words(event: Any, names: Names) -> str:
+def in_words(event: Any, _line: bytes, names: Names) -> str:
     """`2026-02-03 14:15:16  web: asked to stop: SIGTERM, SIGKILL after 10 s [root: stop web]`."""
     line = f"{local_time(event.ts)}  {names.of(event.s)}: {sentence(event)}"
     if acts.is_decision(event):
@@ -138,9 +142,9 @@ def in_words(event: Any, names: Names) -> str:
     return safe(line)
 
 
-def as_json(event: Any, names: Names) -> str:
-    """The line of the journal less its frame (d, m, h), and the container's name of then."""
-    values = {"t": event.tag} | {key: getattr(event, key) for key in ENVELOPE} | event.payload()
+def as_json(event: Any, line: bytes, names: Names) -> str:
+    """The line of the journal, and at its end `called`: the container's name of then."""
+    values = parse(line)
     bearer = names.bearer(event.s)
     return json_line(values if bearer is None else values | {"called": bearer.name})
 

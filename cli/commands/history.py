@@ -63,12 +63,13 @@ def history(
         _print(listing(rows, JOB_COLUMNS, form or ""))
         return
     assert name is not None
-    found = list(past.told(session.root, past.streams_of(session, name, every=every)))
+    streams = past.streams_of(session, name, every=every)
+    if form == "json":
+        _print_as_on_disk(name, past.lines(session.root, streams))
+        return
+    found = list(past.told(session.root, streams))
     if not found:
         raise past.NoSuchStream(name)
-    if form == "json":
-        _print_as_on_disk(session.root, [event.n for event, _ in found])
-        return
     columns = EVENT_COLUMNS
     if every:
         columns = [*EVENT_COLUMNS[:2], Column("Container", "CONTAINER"), *EVENT_COLUMNS[2:]]
@@ -130,13 +131,17 @@ def _print(lines: Iterable[str]) -> None:
         echo(line)
 
 
-def _print_as_on_disk(root: str, numbers: list[int]) -> None:
-    """Into a pipe or a file byte for byte; at a terminal the same JSON without raw controls."""
-    for line in past.lines(root, numbers):
+def _print_as_on_disk(name: str, lines: Iterable[bytes]) -> None:
+    """Into a pipe or a file byte for byte; at a terminal the same JSON without raw controls. NoSuchStream."""
+    told = False
+    for line in lines:
+        told = True
         if sys.stdout.isatty():
             sys.stdout.write(_harmless(line))
         else:
             sys.stdout.buffer.write(line)
+    if not told:
+        raise past.NoSuchStream(name)
 
 
 def _harmless(line: bytes) -> str:

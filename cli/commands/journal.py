@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from functools import partial
 
 import click
 
@@ -17,6 +17,8 @@ from cli.report import echo
 from cli.session import Session, pass_session, snapshot_code
 from cli.travel import NOW, Moment, NoSuchMoment, Traveller, last_event, moment
 from eventstore.errors import JournalMissing
+from eventstore.schema import HOUSEKEEPING
+from machine import decide
 from machine.changes import Between, Change, changes, facts
 from machine.events import SCHEMA
 from machine.world import World
@@ -149,21 +151,24 @@ def snapshot(session: Session) -> None:
 @value("before", "--before", parse=moment, metavar="N|TIME", help="Only segments that end before it.")
 @pass_session
 def archive(session: Session, before: Moment | None) -> None:
-    """Compress sealed segments, to a third or less; every command reads them still.
+    """Compress sealed segments, to an eighth or so; every command reads them still.
 
-    The segment that is written to stays as it is. The files are in ROOT/journal/archive.
+    The segment that is written to stays as it is. The files are in ROOT/journal/archive; zstdcat reads them.
     """
     from eventstore.archive import archive as pack
 
     directory = f"{session.root}/journal"
     limit = _limit(directory, before)
+    engine = session.engine()
     with Progress("archiving", 0, "segments") as progress:
-        packed = pack(directory, SCHEMA, limit, progress.of)
+        packed = pack(
+            directory, SCHEMA, limit, partial(engine.decide, decide.note, HOUSEKEEPING), progress.of
+        )
     if not packed:
         echo("nothing to archive: no whole sealed segment is that old")
         return
-    size = sum(os.path.getsize(f"{directory}/archive/{first:020d}.jsonl.gz") for first in packed)
-    echo(f"archived {len(packed)} segments from event {packed[0]} on, now {binary_size(size)}")
+    size, now = (sum(sizes) for sizes in zip(*((one.size, one.packed) for one in packed), strict=True))
+    echo(f"archived {len(packed)} segments, {binary_size(size)}, now {binary_size(now)}")
 
 
 def _limit(directory: str, before: Moment | None) -> int:

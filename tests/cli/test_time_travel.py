@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -371,9 +372,31 @@ def test_archived_segments_leave_the_journal_and_are_read_still(
 
     stay = 4 if kind in ("all", "now") else 3
     assert code == 0
-    assert lines[0].startswith(f"archived {stay} segments from event 1 on, now ")
-    assert segment_numbers(past.directory) == numbers[stay:]
-    assert [past.mydocker(capfd, *args)[1] for args in READING] == before
+    assert lines[0].startswith(f"archived {stay} segments, ")
+    assert segment_numbers(past.directory)[0] == numbers[stay]
+    now = [past.mydocker(capfd, *args)[1] for args in READING]
+    assert [lines[: len(old)] for lines, old in zip(now, before, strict=True)] == before
+
+
+def test_who_archived_what_and_when_is_in_the_journal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    past = Timed(tmp_path, small=True)
+    past.come_and_go(5)
+    first, second = past.directory + "/" + name_of(1), segment_numbers(past.directory)[1]
+    content = Path(first).read_bytes()
+
+    past.mydocker(capfd, "journal", "archive", "--before", str(second))
+
+    noted = next(event for event in past.on_disk() if event.tag == "journal.archived")
+    packed = Path(f"{past.directory}/archive/{name_of(1)}.zst").read_bytes()
+    assert (noted.s, noted.why, noted.by["cmd"]) == ("journal", "user", f"journal archive --before={second}")
+    assert (noted.segment, noted.size, noted.packed) == (name_of(1), len(content), len(packed))
+    assert noted.sha256 == hashlib.sha256(content).hexdigest()
+    assert noted.packed_sha256 == hashlib.sha256(packed).hexdigest()
+    assert subprocess.run(["zstd", "-dc"], input=packed, capture_output=True, check=True).stdout == content
+    assert any("archived" in line for line in past.mydocker(capfd, "history", "journal")[1])
+    assert past.mydocker(capfd, "audit", "verify")[0] == 0
 
 
 READING = (["events"], ["history", "c1"], ["ps", "--at", "30"], ["audit"], ["why", "c1"], ["why", "c2"])

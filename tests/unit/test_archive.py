@@ -14,7 +14,7 @@ import pytest
 from effects import archive, decompress
 from effects.archive import ArchiveError
 from effects.tarstream import SLOT
-from effects.zstd import ZstdDecoder
+from eventstore.zstd import ZstdDecoder
 from tests import tars
 
 pytestmark = pytest.mark.root
@@ -207,6 +207,6 @@ def test_a_missing_libzstd_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPat
     def missing(_name: str) -> None:
         raise OSError("cannot open shared object file")
 
-    monkeypatch.setattr("effects.zstd.ctypes.CDLL", missing)
+    monkeypatch.setattr("eventstore.zstd.ctypes.CDLL", missing)
     with pytest.raises(OSError, match="apt-get install libzstd1"):
         ZstdDecoder()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eventstore.event import Event
-from eventstore.schema import Repaired, Schema, SegmentHeader
+from eventstore.schema import Archived, Repaired, Schema, SegmentHeader
 from tests.journal_events import Counted, Noted
 
 
@@ -16,6 +16,7 @@ def test_the_journals_own_events_are_in_every_schema() -> None:
         "test.noted": Noted,
         "journal.segment": SegmentHeader,
         "journal.repaired": Repaired,
+        "journal.archived": Archived,
     }
 
 
