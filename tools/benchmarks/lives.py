@@ -84,7 +84,9 @@ class Past:
         journal = bootstrap.open_journal(root, run, decode=_in_bulk)
         journal.refresh(world)
         self.journal = journal
-        self.chance = random.Random(journal.cursor.n)  # the same each time, but no container twice in one journal
+        self.chance = random.Random(
+            journal.cursor.n
+        )  # the same each time, but no container twice in one journal
         where = bootstrap.places(root, run, journal)
         unsynced: Any = Unsynced(journal)
         effects: Any = Obliging(self.boot)
