@@ -83,6 +83,9 @@ class Net(Docker):
         rows = self.lab.host.run("ip", "-o", "link").splitlines()
         return sorted({row.split(": ")[1].split("@")[0] for row in rows} - {"lo", "eth0"})
 
+    def now(self) -> dict[str, list[str]]:
+        return snapshot(self.lab.host)
+
     def rules(self) -> str:
         return self.lab.host.run("nft", "list", "ruleset")
 

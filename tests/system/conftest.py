@@ -9,10 +9,13 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pexpect
 import pytest
+
+if TYPE_CHECKING:
+    from tests.networks import Net
 
 HERE = Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("MYDOCKER_BIN", str(HERE / ".venv" / "bin" / "mydocker"))
@@ -156,3 +159,23 @@ def series(docker: Docker, busybox_tar: Path) -> Docker:
     """The series' starting point: a root that holds busybox.tar and nothing else."""
     shutil.copy(busybox_tar, docker.root / "busybox.tar")
     return docker
+
+
+@pytest.fixture
+def net(tmp_path: Path, busybox_tar: Path) -> Iterator[Net]:
+    """The series' starting point on a machine of a lab; afterwards its network is as it was before."""
+    from tests.lab import lab  # for network tests alone
+    from tests.networks import Net  # it needs this module
+
+    with lab(tmp_path) as made:
+        docker = Net(tmp_path, made)
+        docker.root.mkdir()
+        shutil.copy(busybox_tar, docker.root / "busybox.tar")
+        yield docker
+        docker.clear()
+        docker("replay")
+        left = docker.left()
+        for pid, _ in our_processes(docker):
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(docker.root, ignore_errors=True)
+    assert left == []
