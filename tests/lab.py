@@ -24,7 +24,7 @@ KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 PATIENCE = 1.0  # seconds without an answer that count as "not reachable"; an answer takes one millisecond
 ANSWER = 5.0  # seconds in which one must come, on a machine that is busy
 # No router solicitation, no waiting for duplicate addresses: what the tests wait for is the engine.
-QUIET = "sysctl -qw net.ipv6.conf.{all,default}.accept_ra=0 net.ipv6.conf.{all,default}.accept_dad=0"
+QUIET = "for file in /proc/sys/net/ipv6/conf/{all,default}/accept_{ra,dad}; do echo 0 >$file; done"
 SLEEP = "echo ready; exec sleep infinity"
 
 
@@ -116,10 +116,10 @@ class Machine(Place):
     """A place that is made, with its own mounts; `files` stand in for those of the system at these paths."""
 
     def __init__(self, name: str, files: dict[str, Path]) -> None:
-        binds = "".join(f"mount --bind {source} {path} && " for path, source in files.items())
+        binds = "".join(f"mount --bind {source} {path}; " for path, source in files.items())
         command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "bash", "-c"]
         self._process = subprocess.Popen(
-            [*command, f"{binds}ip link set lo up && {QUIET} && {SLEEP}"], stdout=subprocess.PIPE, text=True
+            [*command, f"set -e; {binds}ip link set lo up; {QUIET}; {SLEEP}"], stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n", f"{name} did not come up"
