@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import gc
 import time
+from contextlib import suppress
 
+from eventstore.cursor import Cursor
 from eventstore.errors import JournalMissing
 from eventstore.snapshots import Snapshots
 from machine import moments
@@ -72,8 +74,8 @@ def time_of(text: str, what: str = "time") -> int:
 class Traveller:
     """Goes through the journal of `root` and folds it: `world` is as it was behind event `n`, at `ts`.
 
-    Starts from a snapshot of `code` where there is one and it is not behind the first `moment` it has to
-    stop at. JournalMissing, and whatever else cannot be read.
+    Starts from the last snapshot of `code` that is not behind the first `moment` it has to stop at, where there
+    is one, and leaves some on its way. JournalMissing, and whatever else cannot be read.
     """
 
     def __init__(self, root: str, first: Moment, code: str = "") -> None:
@@ -82,24 +84,34 @@ class Traveller:
         self.n = self.ts = 0
         self.clock_set_back = False  # so that a time may mean several places
         self._ahead: Any = None  # read, but behind the moment we stopped at
-        if code:
-            self._start_from_snapshot(first, code)
-        self._events = self._read(after=self.n)
+        self._code = code
+        self._snapshots = Snapshots(f"{root}/journal")
+        at = self._start_from_snapshot(first) if code else Cursor()
+        self._begun = at.n
+        self._events = self._read(at)
 
-    def _read(self, *, after: int) -> Iterator[Any]:
+    def _read(self, at: Cursor) -> Iterator[Any]:
         from eventstore.bulk import bulk_decoder
         from eventstore.reader import read_events
 
-        return read_events(f"{self.root}/journal", SCHEMA, after=after, decode=bulk_decoder(SCHEMA))
+        return read_events(f"{self.root}/journal", SCHEMA, at=at, decode=bulk_decoder(SCHEMA))
 
-    def _start_from_snapshot(self, first: Moment, code: str) -> None:
-        found = Snapshots(f"{self.root}/journal").load(code)
-        if found is None or not found[0].n or (first.n is not None and found[0].n > first.n):
-            return
-        last = next(self._read(after=found[0].n - 1))
-        if not first.is_over(last):
-            self.world = World.unpack(found[1])
-            self.n, self.ts = last.n, last.ts
+    def _start_from_snapshot(self, first: Moment) -> Cursor:
+        found = self._snapshots.load(self._code, n=first.n, ts=first.ts)
+        if found is None or not found[0].n:
+            return Cursor()
+        self.world = World.unpack(found[1])
+        self.n, self.ts = found[0].n, found[2]
+        return found[0]
+
+    def _leave_snapshot(self, n: int) -> None:
+        """At a segment's begin, its header being event `n`: who goes this way again need not come from so far."""
+        from eventstore.reader import cursor_before
+
+        here = cursor_before(f"{self.root}/journal", n)
+        with suppress(OSError):  # a cache
+            if not self._snapshots.has(here):
+                self._snapshots.save(self._code, here, self.world.pack(), ts=self.ts)
 
     def go(self, to: Moment, see: Callable[[Any], None] | None = None) -> World:
         """Fold on up to the moment; `see` gets each event on the way. NoSuchMoment."""
@@ -110,6 +122,8 @@ class Traveller:
                 if to.is_over(event):
                     self._ahead = event
                     break
+                if event.tag == "journal.segment" and self._code and event.n > self._begun + 1:
+                    self._leave_snapshot(event.n)
                 self.world.apply(event)
                 self.n, self.ts = event.n, event.ts
                 if see is not None:

@@ -103,6 +103,15 @@ def _open_packed(directory: str, first: int) -> Packed:
         raise
 
 
+def digests(directory: str, schema: Schema, before: int) -> dict[str, str]:
+    """Name -> SHA-256 (hex) of the segments, archived or not, whose lines are all before number `before`."""
+    pairs = [pair for pair in pairwise(all_numbers(directory)) if pair[1] <= before]
+    return {
+        name_of(first): str(head_of(directory, following, schema).prev.get("sha256"))
+        for first, following in pairs
+    }
+
+
 # --- packing -------------------------------------------------------------------------------------------
 
 

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     Decoder = Callable[[bytes], list[Event]] | None
 
 
-def read_events(directory: str, schema: Schema, *, after: int = 0, decode: Decoder = None) -> Iterator[Event]:
-    """Events with n > `after`, to the journal's end as it is now; archived ones too."""
-    tail = Tail(directory, schema, cursor_before(directory, after + 1), decode=decode, lenient=True)
+def read_events(
+    directory: str, schema: Schema, *, after: int = 0, at: Cursor | None = None, decode: Decoder = None
+) -> Iterator[Event]:
+    """Events with n > `after`, or from `at` on, to the journal's end as it is now; archived ones too."""
+    tail = Tail(directory, schema, at or cursor_before(directory, after + 1), decode=decode, lenient=True)
     try:
         for events in tail.read():
             yield from events

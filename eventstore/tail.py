@@ -164,8 +164,9 @@ class Tail:
         self._digest = None
         self.opened += 1
         self.header = header_of(file, segment, self.schema)
-        if at.segment != segment:
+        if not at.offset or at.segment != segment:
             self._before = at.h
+        if at.segment != segment:
             self.cursor = Cursor(segment, 0, at.n, at.h)
         elif at.offset:
             try:

@@ -156,19 +156,40 @@ def archive(session: Session, before: Moment | None) -> None:
     The segment that is written to stays as it is. The files are in ROOT/journal/archive; zstdcat reads them.
     """
     from eventstore.archive import archive as pack
+    from eventstore.archive import leaving
 
     directory = f"{session.root}/journal"
     limit = _limit(directory, before)
-    engine = session.engine()
-    with Progress("archiving", 0, "segments") as progress:
-        packed = pack(
-            directory, SCHEMA, limit, partial(engine.decide, decide.note, HOUSEKEEPING), progress.of
-        )
-    if not packed:
+    if not (found := leaving(directory, limit)):
         echo("nothing to archive: no whole sealed segment is that old")
         return
+    engine = session.engine()
+    _leave_base(session.root, found[-1][1])
+    note = partial(engine.decide, decide.note, HOUSEKEEPING)
+    with Progress("archiving", 0, "segments") as progress:
+        packed = pack(directory, SCHEMA, limit, note, progress.of)
     size, now = (sum(sizes) for sizes in zip(*((one.size, one.packed) for one in packed), strict=True))
     echo(f"archived {len(packed)} segments, {binary_size(size)}, now {binary_size(now)}")
+
+
+def _leave_base(root: str, following: int) -> None:
+    """The state at the archive's end, so that nobody needs to unpack it to know the present."""
+    from eventstore.archive import digests
+    from eventstore.reader import cursor_before
+    from eventstore.snapshots import Snapshots
+
+    there, code = Moment(NOW, n=following - 1), snapshot_code()
+    traveller = Traveller(root, there, code)
+    with Watched("reading the journal", following - 1, "events", lambda: traveller.n):
+        payload = traveller.go(there).pack()
+    directory = f"{root}/journal"
+    Snapshots(directory).save_base(
+        code,
+        cursor_before(directory, following),
+        payload,
+        ts=traveller.ts,
+        archived=digests(directory, SCHEMA, following),
+    )
 
 
 def _limit(directory: str, before: Moment | None) -> int:

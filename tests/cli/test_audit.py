@@ -275,7 +275,7 @@ def test_a_snapshot_that_a_replay_does_not_give_is_found(
     n = busy.events[-1].n
     assert (code, lines[2]) == (0, f"the snapshot at event {n} is what a replay from zero gives")
 
-    cursor, payload = Snapshots(busy.directory).load(snapshot_code()) or pytest.fail("there is one")
+    cursor, payload, _ = Snapshots(busy.directory).load(snapshot_code()) or pytest.fail("there is one")
     state = World.unpack(payload).dump()
     if lie == "host":
         state["host"]["boots"] = 7

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -400,6 +401,28 @@ def test_who_archived_what_and_when_is_in_the_journal(
 
 
 READING = (["events"], ["history", "c1"], ["ps", "--at", "30"], ["audit"], ["why", "c1"], ["why", "c2"])
+
+
+def test_the_present_is_known_without_the_archive_and_the_past_from_near(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past = Timed(tmp_path, small=True)
+    past.born("c1", "a")
+    past.come_and_go(6)
+    asked = (["ps", "-a"], ["ps", "-a", "--at", str(past.events[-1].n)], ["ps", "--at", "60"])
+    before = [past.mydocker(capfd, *args)[1] for args in asked]
+    begins = segment_numbers(past.directory)
+    shutil.rmtree(f"{past.directory}/snap")
+    past.mydocker(capfd, "journal", "archive")
+    assert len(segment_numbers(past.directory)) == 1
+
+    left = sorted(os.listdir(f"{past.directory}/snap"))  # on the way to the archive's end, whose is the base
+    bases = [name for name in os.listdir(f"{past.directory}/archive") if name.endswith(".base")]
+    assert [int(name[:20]) for name in left + bases] == begins[1:]
+    assert past.mydocker(capfd, *asked[2])[1] == before[2]
+    shutil.rmtree(f"{past.directory}/snap")
+    monkeypatch.setattr("eventstore.archive.open_archived", None)
+    assert [past.mydocker(capfd, *args)[1] for args in asked[:2]] == before[:2]
 
 
 def test_what_is_not_sealed_or_not_old_enough_stays(

@@ -119,7 +119,7 @@ class JournalMachine(RuleBasedStateMachine):
     def start_from_snapshot(self, code: str) -> None:
         found = Snapshots(self.directory).load(code)
         if found:
-            cursor, payload = found
+            cursor, payload, _ = found
             rest = Journal.open(self.directory, SCHEMA, run_dir=self.run, cursor=cursor, read_only=True)
             world = World()
             world.events = list(read_events(self.directory, SCHEMA))[: int(payload)]
