@@ -160,9 +160,14 @@ def _name(cursor: Cursor, suffix: str) -> str:
 
 def _names(folder: str, suffix: str) -> list[str]:
     try:
-        return sorted(name for name in os.listdir(folder) if name.endswith(suffix))
+        return sorted(name for name in os.listdir(folder) if _is_name(name, suffix))
     except OSError:
         return []
+
+
+def _is_name(name: str, suffix: str) -> bool:
+    ours = name.removesuffix(suffix)
+    return ours != name and len(ours) == _PLACE.stop and (ours[_SEGMENT] + ours[_PLACE]).isdigit()
 
 
 def _save(folder: str, name: str, head: dict[str, Any], payload: bytes) -> bool:

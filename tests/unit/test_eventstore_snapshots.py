@@ -122,6 +122,18 @@ def test_an_older_one_of_the_same_code_serves_where_the_newest_does_not(place: P
     assert load(place) == (cursor, PAYLOAD)
 
 
+@pytest.mark.parametrize("name", ["x.snap", ".snap", f"{7:020d}.snap", f"{1:020d}-{'x':>20}.snap"])
+def test_a_file_of_another_name_is_left_alone(place: Place, name: str) -> None:
+    cursor = save(place)
+    (place.journal / "snap" / name).write_bytes(b"somebody's own")
+
+    assert load(place) == (cursor, PAYLOAD)
+    assert Snapshots(str(place.journal)).load("7", n=cursor.n)
+    for n in range(3):
+        Snapshots(str(place.journal)).save("7", Cursor(1, 5, n), b"")
+    assert (place.journal / "snap" / name).exists()
+
+
 def test_any_flipped_byte_makes_it_none(place: Place) -> None:
     save(place)
     (path,) = (place.journal / "snap").iterdir()
