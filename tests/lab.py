@@ -119,7 +119,9 @@ class Machine(Place):
         binds = "".join(f"mount --bind {source} {path}; " for path, source in files.items())
         command = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "bash", "-c"]
         self._process = subprocess.Popen(
-            [*command, f"set -e; {binds}ip link set lo up; {QUIET}; {SLEEP}"], stdout=subprocess.PIPE, text=True
+            [*command, f"set -e; {binds}ip link set lo up; {QUIET}; {SLEEP}"],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n", f"{name} did not come up"
