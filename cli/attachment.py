@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from cli.answers import await_packet
 from cli.streams import CHUNK, Output
 from effects.control import CLOSED, JSON, Connection
 from machine.errors import MachineError
@@ -40,8 +41,13 @@ class Attached:
             self.files[stream].append((base, fd))
 
 
-def attach(control: Connection, *, stdin: bool, start: dict[str, int] | None = None) -> Attached:
-    """Ask for it and wait for the answer: from the logical offsets `start`, else from now on."""
+def attach(
+    control: Connection, *, stdin: bool, start: dict[str, int] | None = None, pid: int = 0
+) -> Attached:
+    """Ask for it and wait for the answer of process `pid`: from the logical offsets `start`, else from now on.
+
+    Raises NotAttached, NoAnswer.
+    """
     request: dict[str, Any] = {"op": "attach", "stdin": stdin}
     if start is not None:
         request["from"] = start
@@ -49,16 +55,15 @@ def attach(control: Connection, *, stdin: bool, start: dict[str, int] | None = N
         control.send(request)
     except OSError as error:
         raise NotAttached(f"the monitor has gone ({error.strerror})") from error
-    return await_attached(control)
+    return await_attached(control, pid)
 
 
-def await_attached(control: Connection) -> Attached:
-    """The answer to an attach request that was sent before. Raises NotAttached."""
+def await_attached(control: Connection, pid: int) -> Attached:
+    """The answer to an attach request that was sent before. Raises NotAttached, NoAnswer."""
     while True:
-        packet = control.receive(wait=True)
-        if packet is None or packet[0] == CLOSED:
+        kind, message, fds = await_packet(control, "cannot attach", pid)
+        if kind == CLOSED:
             raise NotAttached("the monitor has gone")
-        kind, message, fds = packet
         if kind != JSON:
             continue
         if message["event"] == "attached":

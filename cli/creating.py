@@ -40,7 +40,8 @@ def create(session: Session, options: RunOptions) -> tuple[Container, int]:
     argv = _argv(options, config)
     env = {"PATH": PATH, **config.get("env", {}), **options.env}
     process = f"process-{os.urandom(8).hex()}.json"
-    session.secrets[process] = process_file.encode(argv, env)
+    health_argv, health = options.health.check(config)
+    session.secrets[process] = process_file.encode(argv, env, health_argv)
     created = ContainerCreated(
         id=container_id,
         name=options.name or container_id[:12],
@@ -49,7 +50,7 @@ def create(session: Session, options: RunOptions) -> tuple[Container, int]:
         command=shown(argv),
         process=process,
         env_keys=sorted(map(printable, env)),
-        settings=_settings(options, config),
+        settings=_settings(options, config) | ({"health": health} if health else {}),
     )
     lock = session.locks.take(container_id)
     assert lock is not None, "a random id is nobody else's"

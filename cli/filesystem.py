@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 
+from cli.answers import await_packet, monitor_pid
 from cli.session import Session
 from effects import control, fsview, identity
 from machine.errors import EffectFailure, MachineError
@@ -86,7 +87,9 @@ def _frozen(session: Session, container: Container) -> Iterator[None]:
     try:
         connection.send({"op": "freeze"})
         while True:
-            kind, payload, _ = connection.receive(wait=True) or (control.CLOSED, {}, [])
+            kind, payload, _ = await_packet(
+                connection, f"cannot freeze {container.name}", monitor_pid(container)
+            )
             if kind == control.CLOSED or (kind == control.JSON and payload["event"] == "exit"):
                 raise NotRunning(container.name)
             if kind == control.JSON and payload["event"] == "error":

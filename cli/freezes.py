@@ -16,6 +16,10 @@ class Freezes:
         self._engine, self._container, self._server = engine, container, server
         self._holders: set[int] = set()
 
+    def has_any(self) -> bool:
+        """Whether a job holds it still."""
+        return bool(self._holders)
+
     def freeze(self, client: Client) -> None:
         """Hold it still until the client has gone, whatever way, and answer the client."""
         cgroup = self._container.holding("cgroup")

@@ -6,17 +6,15 @@ LEAN. The socket stays open afterwards: it is the command's control connection (
 from __future__ import annotations
 
 import _socket
-import struct
 
-from eventstore.plainjson import dumps, loads
+from effects.control import JSON, Connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_BUFFER = 1 << 20  # bytes of stdin that wait in the socket; the kernel gives what it may (net.core.wmem_max)
 MONITOR_FD = 3  # the control socket's number in the monitor and in the joiner
-_LIMIT = 1 << 20
-_FDS = 8
 
 
 class NeverMind(Exception):
@@ -27,24 +25,19 @@ def pair() -> tuple[_socket.socket, _socket.socket]:
     """The two ends of a SOCK_SEQPACKET connection: one packet in, one packet out, no half ones."""
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     for end in (ours, theirs):
-        end.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDBUF, _LIMIT)
+        end.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDBUF, _BUFFER)
     return ours, theirs
 
 
 def give(control: _socket.socket, request: dict[str, Any], fds: list[int]) -> None:
     """Send the request and the descriptors. BrokenPipeError if the other process has died."""
-    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
-    control.sendmsg([b"J" + dumps(request)], rights)
+    sent = Connection(control).send(request, tuple(fds))
+    assert sent, "it is the first packet, and fits"
 
 
 def receive(control: _socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Wait for the request. Raises NeverMind where the command closed its end."""
-    space = _socket.CMSG_SPACE(_FDS * 4)
-    data, ancillary, _flags, _address = control.recvmsg(_LIMIT, space, _socket.MSG_CMSG_CLOEXEC)
-    if not data:
+    packet = Connection(control).receive(wait=True)
+    if packet is None or packet[0] != JSON:
         raise NeverMind
-    fds: list[int] = []
-    for level, kind, payload in ancillary:
-        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-            fds.extend(struct.unpack(f"{len(payload) // 4}i", payload[: len(payload) // 4 * 4]))
-    return loads(data[1:]), fds
+    return packet[1], packet[2]

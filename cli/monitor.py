@@ -17,14 +17,13 @@ import effects.child
 import effects.handler
 import effects.host
 import effects.registry  # noqa: F401 - loaded while the command decides, not when it has
-from cli import bootstrap, handover
+from cli import bootstrap, handover, pipes
 from cli.freezes import Freezes
 from effects import cgroup_tree, control, failpoints, identity
 from effects.control_server import Client, Server
 from effects.linux import LinuxHost
-from effects.stdio import Stdio
 from eventstore.cursor import Cursor
-from machine import decide, projections
+from machine import decide, health, projections, restarts
 from machine.engine import Actor
 from machine.events import ContainerMonitored
 from machine.resources import LIVE, WATCHED
@@ -34,6 +33,9 @@ from machine.world import World
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from cli.health import Checks
+    from effects.stdio import Stdio
 
 FLUSH = 5.0  # seconds that a client may take to read its last message
 QUIET = 250  # milliseconds in which nothing was to be done
@@ -73,6 +75,7 @@ class Monitor:
         self.server = Server(control.listen(self.directory))
         self.first = self.server.adopt(command)
         self.freezes = Freezes(self.engine, self.container, self.server)
+        self.checks = self._checks()
         self.stdio: Stdio | None = None
         self.home: dict[str, Any] | None = None  # the monitors' cgroup, once we have moved there
 
@@ -83,6 +86,13 @@ class Monitor:
             self._poll()
         self._finish()
         return 0
+
+    def _checks(self) -> Checks | None:
+        if not self.container.setting("health"):
+            return None
+        from cli.health import Checks
+
+        return Checks(self.engine, self.container, self.host, self._act_as_monitor)
 
     def _is_live(self) -> bool:
         return self.container.status in LIVE
@@ -121,20 +131,9 @@ class Monitor:
             self.stdio.started()
 
     def _open_stdio(self, *, adopted: bool = False) -> None:
-        log, directory = self.container.setting("log"), self.directory
-        sizes = {"max_size": log["max_size"], "keep": log["keep"]}
-        if self.container.setting("tty"):
-            master = self.host.take_pty(self.container.id)
-            if master is None:
-                return  # taken over from a dead monitor, and the terminal died with it
-            self.stdio = Stdio.over_pty(f"{directory}/log", master, **sizes)
-        else:
-            stdin = self.container.setting("stdin") and not adopted
-            self.stdio = Stdio.over_fifos(
-                f"{directory}/log", f"{directory}/stdout", f"{directory}/stderr", stdin=stdin, **sizes
-            )
-            self.host.stdin = self.stdio.stdin_reader
-        self.stdio.server = self.server
+        self.stdio = pipes.open_stdio(self.host, self.container, self.directory, adopted=adopted)
+        if self.stdio is not None:
+            self.stdio.server = self.server
 
     def _tell_failure(self) -> None:
         """The start failed, and everything is undone: the reason, and the code that the command ends with."""
@@ -159,6 +158,8 @@ class Monitor:
         sources = stdio.fds() if stdio is not None and not self.server.held() else []
         for fd in sources:
             poller.register(fd, select.POLLIN)
+        for fd in self.checks.fds() if self.checks is not None else ():
+            poller.register(fd, select.POLLIN)
         for fd, events in self.server.poll_fds(stdin_room=stdio is None or stdio.stdin_room()):
             poller.register(fd, events)
         writer = stdio.wants_write() if stdio is not None else None
@@ -171,7 +172,7 @@ class Monitor:
                 self.host, f"mydocker-{self.engine.places.root_id}", cgroup_tree.MONITORS
             )
         for fd, events in ready:
-            if fd != pidfd:
+            if fd != pidfd and (self.checks is None or not self.checks.serve(fd)):
                 self._serve(fd, events, sources, writer)
         # Without a pidfd a live container's first process was gone before we could hold it.
         if self._is_live() and (pidfd is None or any(fd == pidfd for fd, _ in ready)):
@@ -193,7 +194,12 @@ class Monitor:
         """CLOCK_BOOTTIME ns of what is next to be done by itself; 0: nothing."""
         if self.container.status == "restarting":
             return self.container.restart_due or 1
-        return self.container.stop_deadline if self.container.status == "stopping" else 0
+        if self.container.status == "stopping":
+            return self.container.stop_deadline
+        return self.checks.due(still=self._is_still()) if self.checks is not None else 0
+
+    def _is_still(self) -> bool:
+        return self.container.status == "paused" or self.freezes.has_any()
 
     def _timeout(self) -> int | None:
         """The same in milliseconds from now, for poll(2); soon, while there is still a move to be made."""
@@ -204,12 +210,16 @@ class Monitor:
         return left
 
     def _do_what_is_due(self) -> None:
-        if not self._due() or _uptime() < self._due():
+        if self.checks is not None:
+            self.checks.tick(_uptime(), still=self._is_still())
+        due = self._due()
+        if not due or _uptime() < due or self.container.status == "running":
             return
         self._act_as_monitor()
         if self.container.status == "restarting":
-            if self.engine.decide(decide.restart_now, self.container.id, _uptime(), why="restart policy"):
-                self._make_live("restart policy")
+            why = health.CAUSE if health.restarts(self.container) else restarts.POLICY
+            if self.engine.decide(decide.restart_now, self.container.id, _uptime(), why=why):
+                self._make_live(why)
         elif self.engine.decide(decide.overdue, self.container.id, _uptime(), why="stop deadline"):
             self.engine.settle(self.stream, why="stop deadline")
 
@@ -265,6 +275,8 @@ class Monitor:
     def _note_exit(self) -> None:
         """The first process is gone: keep its last output, note how it ended, undo what it held."""
         self._act_as_monitor()
+        if self.checks is not None:
+            self.checks.end()
         status = self.host.reap(self.container.id)
         if self.stdio is not None:
             self.stdio.drain()
@@ -279,6 +291,8 @@ class Monitor:
 
     def _finish(self) -> None:
         """Everything is undone: say so to whoever waits, and go. The lock is free when this process is gone."""
+        if self.checks is not None:
+            self.checks.end()
         ends = self.stdio.ends() if self.stdio is not None else {}
         lost = self.stdio.lost() if self.stdio is not None else {}
         code = projections.exit_code(self.container)

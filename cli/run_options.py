@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cli.declare import argument, flag, gather, value
+from cli.health_options import HEALTH, HealthOptions
 from machine import parse, quantities
 from machine.capabilities import capability, kept
 from machine.errors import InvalidValue
@@ -72,7 +73,7 @@ _OTHERS = [
     value("log_opt", "--log-opt", multiple=True, metavar="K=V", help="max-size=SIZE or max-file=N."),
 ]  # fmt: skip
 
-CONTAINER = [*TERMINAL, *_OTHERS, *PROCESS, *ENVIRONMENT, *LIMITS, RESTART]
+CONTAINER = [*TERMINAL, *_OTHERS, *PROCESS, *ENVIRONMENT, *LIMITS, *HEALTH, RESTART]
 
 
 def limits_of(values: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +112,7 @@ class RunOptions:
     """What run and create were told: the options, the image, and the container's command.
 
     Names are those of `machine.settings` where it has them; `settings()` is what differs from its
-    defaults. Secrets are in `env` and `argv` only.
+    defaults. Secrets are in `env`, `argv` and `health` only.
     """
 
     image: str
@@ -143,10 +144,11 @@ class RunOptions:
     restart: dict[str, Any]
     detach_keys: bytes
     log: dict[str, int]
+    health: HealthOptions
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.limits, self.env = limits_of(values), environment_of(values)
-        self.log = _log_of(values)
+        self.log, self.health = _log_of(values), HealthOptions(values)
         self.labels, self.security = dict(values.pop("labels")), dict(values.pop("security"))
         self.caps = kept(values.pop("cap_add"), values.pop("cap_drop"), privileged=values["privileged"])
         self.restart = values.pop("restart") or DEFAULTS["restart"]
@@ -158,12 +160,15 @@ class RunOptions:
         parse.check_targets(self.volumes, self.tmpfs)
         if self.remove and self.restart["policy"] != "no":
             raise InvalidValue("--restart", self.restart["policy"], "contradicts --rm")
+        if self.remove and self.health.restarts:
+            raise InvalidValue("--health-on-failure", "restart", "contradicts --rm")
 
     def auto_remove(self) -> bool:
         """Whether the container goes when it ends: as said, else as in the series: with -it in front."""
         if self.remove is not None:
             return self.remove
-        return self.interactive and self.tty and not self.detach and self.restart["policy"] == "no"
+        stays = self.restart["policy"] != "no" or self.health.restarts
+        return self.interactive and self.tty and not self.detach and not stays
 
     def settings(self) -> dict[str, Any]:
         """The container's specification in the words of `machine.settings`: only what was said.

@@ -7,6 +7,7 @@ import select
 import time
 
 from cli import early, handover
+from cli.answers import NoAnswer, await_packet, monitor_pid
 from effects import control, failpoints
 from effects.locks import Locks
 from machine import decide
@@ -20,8 +21,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
-
-ANSWER = 60.0  # seconds a new monitor may take to say that it runs the container
 
 
 class StillBusy(MachineError):
@@ -159,13 +158,18 @@ class Settler:
         return False
 
     def _have_observed(self, container_id: str) -> bool:
-        """Have a living monitor compare the kernel with the journal, and mend; False where none answers."""
+        """Have a living monitor compare the kernel with the journal, and mend; False where none listens. NoAnswer."""
+        container = self.engine.world.containers.get(container_id)
+        name, pid = (container.name, monitor_pid(container)) if container is not None else (container_id, 0)
         connection = control.connect(self.engine.places.container(container_id))
         if connection is None:
             return False
         try:
             connection.send({"op": "settle", "observe": True})
-            return bool(await_start(connection, 0)["event"] == "settled")
+            while True:
+                kind, payload, _ = await_packet(connection, f"cannot look after {name}", pid)
+                if kind in (control.CLOSED, control.JSON):
+                    return kind == control.JSON and bool(payload["event"] == "settled")
         except (BrokenPipeError, ConnectionResetError):
             return False
         finally:
@@ -175,13 +179,10 @@ class Settler:
 def await_start(connection: control.Connection, pid: int) -> dict[str, Any]:
     """The monitor's first word: {"event": "started" | "failed" | "exit", ...}; "lost" where it died."""
     while True:
-        ready, _, _ = select.select([connection], [], [], ANSWER)
-        if not ready:
-            return {"event": "lost", "message": f"monitor {pid} has not answered in {ANSWER:.0f} s"}
-        packet = connection.receive()
-        if packet is None:
-            continue
-        kind, payload, fds = packet
+        try:
+            kind, payload, fds = await_packet(connection, f"monitor {pid}", pid)
+        except NoAnswer as error:
+            return {"event": "lost", "message": str(error)}
         for fd in fds:
             os.close(fd)
         if kind == control.CLOSED:

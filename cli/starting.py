@@ -7,6 +7,7 @@ import sys
 import time
 
 from cli import early, terminal
+from cli.answers import monitor_pid
 from cli.attachment import Attached, attach, await_attached
 from cli.relay import Outcome, relay
 from cli.session import Session
@@ -135,7 +136,7 @@ def attach_to(
     if connection is None:
         raise Lost(container.name)
     try:
-        attached = attach(connection, stdin=stdin)
+        attached = attach(connection, stdin=stdin, pid=monitor_pid(container))
         return follow(
             session, container, connection, attached, stdin=stdin, detach_keys=detach_keys, redraw=redraw
         )
@@ -147,7 +148,7 @@ def follow_new(
     session: Session, container: Container, companion: early.Companion, *, stdin: bool, detach_keys: bytes
 ) -> int:
     """Relay a container that we have just started, from its first byte on."""
-    attached = await_attached(companion.connection)
+    attached = await_attached(companion.connection, companion.pid)
     return follow(
         session, container, companion.connection, attached, stdin=stdin, detach_keys=detach_keys, pace=True
     )

@@ -7,6 +7,7 @@ J  a JSON object; descriptors may come along (SCM_RIGHTS)
 I  bytes for the container's stdin, at most 64 KiB
 E  stdin has ended
 W  wake up: the logs have grown
+M  a J that is too long for a socket (long argv, many variables): it lies in a sealed memfd, the last descriptor
 
 To the monitor: {"op": "attach", "stdin": bool, "from": {"stdout": n, "stderr": n}?}, {"op": "resize", "rows": n,
 "cols": n}, {"op": "settle"}, {"op": "freeze"} (the end of that connection thaws), {"op": "wait"}, and {"op": "hold"}
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import fcntl
 import os
 import struct
 
@@ -40,6 +42,11 @@ CLOSED = ""  # the kind of the packet that never comes: the other side has gone
 MAX_DATA = 1 << 16
 _MAX_PACKET = 1 + MAX_DATA
 _MAX_FDS = 16
+_FILE = b"M"
+_MAX_FILE = (
+    32 << 20
+)  # execve takes 6 MiB of argv and environment at most; as JSON no more than six times that
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _TYPE = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
 _CONNECT_SECONDS = 10
 _FLAGS = _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT
@@ -72,12 +79,21 @@ class Connection:
         return self.send_packet(b"E")
 
     def send_packet(self, packet: bytes, fds: tuple[int, ...] = ()) -> bool:
+        if len(packet) > _MAX_PACKET and packet.startswith(b"J"):
+            return self._send_file(packet, fds)
         rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
         try:
             self.sock.sendmsg([packet], rights, _FLAGS)
         except BlockingIOError:
             return False
         return True
+
+    def _send_file(self, packet: bytes, fds: tuple[int, ...]) -> bool:
+        file = _sealed(packet)
+        try:
+            return self.send_packet(_FILE, (*fds, file))
+        finally:
+            os.close(file)
 
     def receive(self, *, wait: bool = False) -> tuple[str, Any, list[int]] | None:
         """The next packet as kind, payload (dict for JSON, bytes for STDIN, else None) and descriptors.
@@ -96,7 +112,10 @@ class Connection:
         if not data:
             return CLOSED, None, fds
         try:
-            return (*unpack(data, whole=not said & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC)), fds)
+            whole = not said & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC)
+            if data == _FILE and whole:
+                data = _unsealed(fds)
+            return (*unpack(data, whole=whole), fds)
         except BadPacket:
             _close_all(fds)
             raise
@@ -135,6 +154,39 @@ def unpack(data: bytes, *, whole: bool = True) -> tuple[str, Any]:
     if not isinstance(message, dict):
         raise BadPacket("not a JSON object")
     return kind, message
+
+
+def _sealed(packet: bytes) -> int:
+    """A file in memory that nobody can change any more (memfd_create(2), F_ADD_SEALS of fcntl(2))."""
+    file = os.memfd_create("packet", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        rest = memoryview(packet)
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _unsealed(fds: list[int]) -> bytes:
+    """The packet in the last of the descriptors, which is taken away. BadPacket if it is no file as `_sealed` makes them."""
+    if not fds:
+        raise BadPacket("the file that holds it did not come along")
+    file = fds.pop()
+    try:
+        size = os.fstat(file).st_size
+        if fcntl.fcntl(file, fcntl.F_GET_SEALS) & _SEALS != _SEALS or not 0 < size <= _MAX_FILE:
+            raise BadPacket("the file that holds it can change, or is too long")
+        packet = os.pread(file, size, 0)
+    except OSError as error:
+        raise BadPacket(f"no memfd holds it: {error.strerror}") from None
+    finally:
+        os.close(file)
+    if not packet.startswith(b"J"):
+        raise BadPacket("only JSON may come as a file")
+    return packet
 
 
 def listen(container_dir: str, backlog: int = 64) -> _socket.socket:

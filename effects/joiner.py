@@ -3,7 +3,7 @@
 On its control socket (descriptor 3, packets as `effects.control` has them) it reads one request:
 
     {"identity": {pid, start, boot} of the container's first process, "id": container id,
-     "config": StageConfig, "size": [rows, columns] of its tty where known}
+     "config": StageConfig, "size": [rows, columns] of its tty where known, "leash": true to end with the command}
     and, without a tty, three descriptors: stdin, stdout, stderr
 
 and answers {"started": {pid, start, boot}}, with a tty with the pty's master; then {"exited": exit code, "signal":
@@ -22,7 +22,7 @@ import struct
 import sys
 
 from effects import cgroup_entry, heritage, identity, last_stage, newborn, syscalls, terminal
-from effects.control import pack, unpack
+from effects.control import JSON, Connection, pack
 from effects.failure import StepFailed
 from effects.newborn import refused
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from effects.newborn import Newborn, Report
 
 CONTROL = 3
-_MOST = 1 << 20  # bytes of the request: its argv and env
 _FDS = 3
 # All but the cgroup namespace: with it the kernel might refuse to clone into the cgroup (nsdelegate).
 _JOINED = (
@@ -60,7 +59,7 @@ def main() -> int:
         session = Session(request, stdio)
         born = session.start(control)
         if born is not None:
-            _stay(control, born)
+            _stay(control, born, leash=bool(request.get("leash")))
     except Exception as error:  # noqa: BLE001 - a traceback would be read from the container's files
         _answer(control, {"failed": _failure(refused("join", error))})
     return 0
@@ -141,8 +140,8 @@ def _comes(born: Newborn, control: _socket.socket) -> bool:
     return born.fileno() in [descriptor for descriptor, _events in poll.poll()]
 
 
-def _stay(control: _socket.socket, born: Newborn) -> None:
-    """Until the session's end, to reap it and to tell how it ended."""
+def _stay(control: _socket.socket, born: Newborn, *, leash: bool) -> None:
+    """Until the session's end, to reap it and to tell how it ended. On a leash it ends with the command."""
     poll = select.poll()
     poll.register(born.pidfd, select.POLLIN)
     poll.register(control, select.POLLIN)
@@ -150,6 +149,8 @@ def _stay(control: _socket.socket, born: Newborn) -> None:
         if not _obey(control, born):
             poll.unregister(control)
             control.close()
+            if leash:
+                _signal(born, _SIGKILL)
     result = os.waitid(os.P_PIDFD, born.pidfd, os.WEXITED)
     assert result is not None
     signal = 0 if result.si_code == os.CLD_EXITED else result.si_status
@@ -185,13 +186,10 @@ def _take(stdio: list[int]) -> None:
 
 def _receive(control: _socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     """One packet and the descriptors with it; None when the command is gone."""
-    space = _socket.CMSG_SPACE(_FDS * 4)
-    try:
-        data, ancillary, _, _ = control.recvmsg(_MOST, space, _socket.MSG_CMSG_CLOEXEC)
-    except ConnectionResetError:
+    packet = Connection(control).receive(wait=True)
+    if packet is None or packet[0] != JSON:
         return None, []
-    descriptors = [fd for _, _, payload in ancillary for (fd,) in struct.iter_unpack("i", payload)]
-    return (unpack(data)[1] if data else None), descriptors
+    return packet[1], packet[2]
 
 
 def _answer(control: _socket.socket, message: dict[str, Any], descriptor: int = -1) -> None:

@@ -36,7 +36,7 @@ def publish(staging: str, layers: str, digest: str, config: dict[str, Any]) -> s
 
 
 def config(path: str) -> dict[str, Any]:
-    """What the image says of itself: cmd, entrypoint, env, workdir, user; empty where it says nothing."""
+    """What the image says of itself: cmd, entrypoint, env, workdir, user, labels, health; empty where it says nothing."""
     try:
         with open(f"{path}/config.json", "rb") as file:
             return dict(loads(file.read()))

@@ -43,6 +43,13 @@ def plain(text: str, what: str) -> str:
     return text
 
 
+def command_text(text: str, what: str = "command") -> str:
+    """A shell's command: not empty, and without NUL. The message shows nothing of it, since it may hold secrets."""
+    if not text.strip() or "\0" in text:
+        raise InvalidValue(what, "***", "holds a NUL byte" if "\0" in text else "is empty")
+    return text
+
+
 def name(text: str, what: str = "name") -> str:
     """A container's name, or an image's: letters, digits, and _ . - after the first; 128 at most."""
     if not text or text[0] not in _ALNUM or not _NAME.issuperset(text):

@@ -80,15 +80,18 @@ def visible(world: World) -> list[Container]:
     return sorted(found, key=lambda c: c.created)
 
 
-def inspect(c: Container, root: str) -> dict[str, Any]:
-    """One container as docker's `inspect` shapes it, with what only we know under `Held` and `Journal`."""
+def inspect(c: Container, root: str, probes: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One container as docker's `inspect` shapes it, with what only we know under `Held` and `Journal`.
+
+    `probes`: the log of its health check (`cli.health`), where that is of its last run.
+    """
     return {
         "Id": c.id,
         "Name": c.name,
         "Created": c.created,
         "Path": c.command[0] if c.command else "",
         "Args": c.command[1:],
-        "State": _state(c),
+        "State": _state(c) | _health(c, probes or {}),
         "Image": c.image,
         "Layers": c.layers,
         "Mounts": _mounts(c),
@@ -122,6 +125,28 @@ def _state(c: Container) -> dict[str, Any]:
     }
 
 
+def _health(c: Container, probes: dict[str, Any]) -> dict[str, Any]:
+    if not c.health:
+        return {}
+    log = [
+        {"Start": probe["start"], "End": probe["end"], "ExitCode": probe["code"], "Output": probe["output"]}
+        for probe in probes.get("log", ())
+    ]
+    return {"Health": {"Status": c.health, "FailingStreak": probes.get("failures", 0), "Log": log}}
+
+
+def _healthcheck(c: Container) -> dict[str, Any]:
+    """Docker's Healthcheck. What it runs is a secret, and may be one of an image's own."""
+    check = c.setting("health")
+    if not check:
+        return {}
+    keys = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPeriod"}
+    keys |= {"start_interval": "StartInterval", "retries": "Retries", "on_failure": "OnFailure"}
+    return {
+        "Healthcheck": {"Test": ["CMD", "***"], **{keys[key]: check[key] for key in keys if key in check}}
+    }
+
+
 def _mounts(c: Container) -> list[dict[str, Any]]:
     volumes = [
         {"Type": "bind", "Source": v["source"], "Destination": v["target"], "RW": not v["ro"]}
@@ -140,6 +165,7 @@ def _config(c: Container) -> dict[str, Any]:
         "OpenStdin": c.setting("stdin"),
         "EnvKeys": c.env_keys,  # the values are secrets: they are in no journal and no inspect
         "Cmd": c.command,
+        **_healthcheck(c),
         "Image": c.image,
         "WorkingDir": c.setting("cwd"),
         "Labels": c.setting("labels"),

@@ -69,8 +69,11 @@ def _volumes(stack: ExitStack, container: Container) -> list[tuple[str, int]]:
 def _config(session: Session, container: Container) -> dict[str, Any]:
     path = f"{session.directory(container)}/{container.process}"
     with open(path, "rb") as file:
-        argv, env = process_file.decode(file.read(), path)
+        content = file.read()
+    argv, env = process_file.decode(content, path)
+    check = {"argv": process_file.decode_health(content, path), **container.setting("health")}
     return {
+        **({"health": check} if check["argv"] else {}),
         "cmd": argv,
         "env": env,
         "workdir": container.setting("cwd"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from cli import early, terminal
+from cli import early, joining, terminal
+from cli.answers import await_packet
 from cli.declare import command
 from cli.relay import Outcome
 from cli.relay_exec import relay_pipes, relay_pty
@@ -80,7 +81,7 @@ def _join(session: Session, container: Container, options: ExecOptions) -> int:
     finally:
         for fd in theirs:
             os.close(fd)
-    master = _await_started(companion.connection, container.name)
+    master = _await_started(companion, container.name)
     if options.detach:
         return 0
     if options.tty:
@@ -124,22 +125,18 @@ def _config(session: Session, container: Container, options: ExecOptions) -> dic
         _argv, env = process_file.decode(file.read(), path)
     cgroup = container.holding("cgroup")
     where = cgroup_tree.places(cgroup.facts) if cgroup is not None else {"joins": [], "cgroup2": ""}
-    settings = ("caps", "privileged", "no_new_privileges", "groups")
-    return {
-        **{key: container.setting(key) for key in settings},
-        "argv": options.argv,
-        "env": {**env, **options.env},
-        "cwd": options.workdir or container.setting("cwd"),
-        "user": container.setting("user") if options.user is None else options.user,
-        "tty": options.tty,
-        "joins": where["joins"],
-        "cgroup2": where["cgroup2"],
-    }
+    config = joining.stage_config(container, options.argv, {**env, **options.env})
+    config |= {"tty": options.tty, "joins": where["joins"], "cgroup2": where["cgroup2"]}
+    if options.workdir:
+        config["cwd"] = options.workdir
+    if options.user is not None:
+        config["user"] = options.user
+    return config
 
 
-def _await_started(connection: control.Connection, name: str) -> int:
-    """The terminal's master, -1 without one. Raises ExecFailed."""
-    kind, message, fds = connection.receive(wait=True) or (control.CLOSED, {}, [])
+def _await_started(companion: early.Companion, name: str) -> int:
+    """The terminal's master, -1 without one. Raises ExecFailed, NoAnswer."""
+    kind, message, fds = await_packet(companion.connection, f"cannot exec in {name}", companion.pid)
     if kind != control.JSON:
         raise ExecFailed(name, {"code": LOST, "step": "join", "message": "the joiner has died"})
     if "failed" in message:

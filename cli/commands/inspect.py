@@ -8,6 +8,11 @@ from cli.declare import argument, command, value
 from cli.report import echo
 from cli.session import Session, pass_session
 from machine import decide, projections
+from machine.subjects import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 @command()
@@ -20,7 +25,8 @@ from machine import decide, projections
 def inspect(session: Session, names: tuple[str, ...], form: str | None, at: str | None) -> None:
     """Show all that is known of containers, as JSON."""
     world = session.world_at(at)
-    found = [projections.inspect(decide.find(world, name), session.root) for name in names]
+    chosen = [decide.find(world, name) for name in names]
+    found = [projections.inspect(c, session.root, {} if at else _probes(session, c)) for c in chosen]
     if form is None:
         echo(json.dumps(found, indent=4))
         return
@@ -29,3 +35,9 @@ def inspect(session: Session, names: tuple[str, ...], form: str | None, at: str 
     template = Template(form)
     for document in found:
         echo(template.fill(document))
+
+
+def _probes(session: Session, c: Container) -> dict[str, Any]:
+    from effects import probelog
+
+    return probelog.read(session.directory(c), c.started_up) if c.health else {}

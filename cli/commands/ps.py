@@ -8,7 +8,7 @@ from cli.report import echo
 from cli.session import Session, pass_session
 from effects import identity
 from machine import parse
-from machine.projections import exit_code, long_status, pid, shown_status, visible
+from machine.projections import exit_code, health, long_status, pid, shown_status, visible
 from machine.subjects import Container
 
 TYPE_CHECKING = False
@@ -25,8 +25,8 @@ COLUMNS = [
     Column("Command", "COMMAND"),
     Column("CreatedAt", "CREATED"),
 ]
-FIELDS = ("State", "Image", "Labels", "ExitCode")
-FILTERS = ("id", "name", "status", "label", "ancestor", "exited")
+FIELDS = ("State", "Image", "Labels", "ExitCode", "Health")
+FILTERS = ("id", "name", "status", "label", "ancestor", "exited", "health")
 
 
 @command()
@@ -61,6 +61,7 @@ def row(c: Container, *, whole: bool = False, past: bool = False) -> dict[str, A
         "Image": c.image,
         "Labels": c.setting("labels"),
         "ExitCode": exit_code(c),
+        "Health": health(c),
     }
 
 
@@ -88,6 +89,7 @@ def matches(c: Container, wanted: dict[str, list[str]]) -> bool:
         "name": lambda text: text in c.name,
         "status": lambda text: text in (c.status, shown_status(c)),
         "ancestor": lambda text: text == c.image,
+        "health": lambda text: text == health(c),
         "exited": lambda text: c.exit is not None and text == str(exit_code(c)),
     }
     for key, texts in wanted.items():

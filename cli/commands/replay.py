@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cli import orphans
+from cli.answers import NoAnswer
 from cli.declare import command, flag
 from cli.report import echo, line_of, say
 from cli.session import Session, pass_session
@@ -42,7 +43,7 @@ def _mended(session: Session, subject: Subject) -> bool:
     """One that cannot be mended is told, and keeps no other from being mended."""
     try:
         session.settler().mend(subject.stream, why="replay", leftovers=True)
-    except OSError as error:
+    except (OSError, NoAnswer) as error:
         say(f"{subject.stream}: {line_of(error)}")
         return False
     return True

@@ -1,0 +1,25 @@
+"""The monitor's ends of its container's stdio, opened for a new container or for one taken over. LEAN."""
+
+from __future__ import annotations
+
+from effects.stdio import Stdio
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from effects.linux import LinuxHost
+    from machine.subjects import Container
+
+
+def open_stdio(host: LinuxHost, container: Container, directory: str, *, adopted: bool) -> Stdio | None:
+    """A terminal's master, or the FIFOs in the container's directory; None where its terminal died with its monitor."""
+    log = container.setting("log")
+    sizes = {"max_size": log["max_size"], "keep": log["keep"]}
+    if container.setting("tty"):
+        master = host.take_pty(container.id)
+        return None if master is None else Stdio.over_pty(f"{directory}/log", master, **sizes)
+    stdin = container.setting("stdin") and not adopted
+    stdio = Stdio.over_fifos(
+        f"{directory}/log", f"{directory}/stdout", f"{directory}/stderr", stdin=stdin, **sizes
+    )
+    host.stdin = stdio.stdin_reader
+    return stdio

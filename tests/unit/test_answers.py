@@ -1,0 +1,60 @@
+"""No command waits for ever for a monitor or joiner that is stopped, or hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from cli import answers, attachment, handover
+from cli.answers import NoAnswer, await_packet
+from cli.commands.exec import _await_started
+from cli.early import Companion
+from effects.control import CLOSED, Connection
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "ANSWER", 0.05)
+
+
+@pytest.fixture
+def silent() -> Iterator[Connection]:
+    """One whose other side lives and says nothing."""
+    ours, theirs = handover.pair()
+    yield Connection(ours)
+    ours.close()
+    theirs.close()
+
+
+def test_attaching_gives_up_and_names_the_process(hurried: None, silent: Connection) -> None:
+    with pytest.raises(NoAnswer, match=r"process 4711 has not answered.*kill -CONT 4711"):
+        attachment.attach(silent, stdin=False, pid=4711)
+
+
+def test_a_process_that_nobody_knows_is_not_called_process_0(hurried: None, silent: Connection) -> None:
+    with pytest.raises(NoAnswer, match=r"its monitor has not answered in 0 s$"):
+        await_packet(silent, "cannot attach", 0)
+
+
+def test_one_that_has_gone_is_no_reason_to_wait() -> None:
+    ours, theirs = handover.pair()
+    theirs.close()
+
+    assert await_packet(Connection(ours), "cannot attach", 1)[0] == CLOSED
+    ours.close()
+
+
+@pytest.mark.root
+def test_a_joiner_that_is_stopped_is_named(hurried: None) -> None:
+    companion = Companion("effects.joiner")
+    try:
+        os.kill(companion.pid, signal.SIGSTOP)
+        with pytest.raises(NoAnswer, match=f"cannot exec in c1: process {companion.pid} has not answered"):
+            _await_started(companion, "c1")
+    finally:
+        os.kill(companion.pid, signal.SIGKILL)
+        os.waitpid(companion.pid, 0)
+        companion.close()
