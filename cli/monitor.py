@@ -217,7 +217,7 @@ class Monitor:
             return
         self._act_as_monitor()
         if self.container.status == "restarting":
-            why = health.CAUSE if health.restarts(self.container) else restarts.POLICY
+            why = health.CAUSE if restarts.for_health(self.container) else restarts.POLICY
             if self.engine.decide(decide.restart_now, self.container.id, _uptime(), why=why):
                 self._make_live(why)
         elif self.engine.decide(decide.overdue, self.container.id, _uptime(), why="stop deadline"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from machine import health
+from machine import health, restarts
 from machine.evolve_effects import EFFECTS, move
 from machine.resources import HOLDS, LIVE, ONE_SHOT
 
@@ -55,7 +55,7 @@ def _stop(c: Container, e: Any) -> None:
         return
     if e.why == health.CAUSE:
         c.ended_by_check = True
-        c.told_to_end = c.told_to_end or not health.restarts(c)
+        c.told_to_end = c.told_to_end or not restarts.for_health(c)
     else:
         c.stopped_by_user = c.told_to_end = True
     if was != "restarting":

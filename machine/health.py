@@ -10,8 +10,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from machine.subjects import Container
-
 STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
 ACTIONS = ("none", "kill", "restart", "stop")  # what follows from becoming unhealthy, as podman has them
 CAUSE = "health check"
@@ -58,8 +56,3 @@ class Pulse:
 
     def _in_grace(self, moment: int) -> bool:
         return self.status == STARTING and moment < self._grace_ends
-
-
-def restarts(c: Container) -> bool:
-    """Whether its health check has ended it in order to start it again."""
-    return c.ended_by_check and c.setting("health").get("on_failure") == "restart"

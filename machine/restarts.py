@@ -21,15 +21,20 @@ def after_exit(c: Container, exited: ContainerExited) -> ContainerRestartRequest
 
     An exit that nobody could learn is a failure, and so is one by a signal. Asked to end by a user, it stays so.
     """
-    policy, for_health = c.setting("restart"), health.restarts(c)
-    if c.told_to_end or not (for_health or _wants(policy["policy"], exited)):
+    policy, by_check = c.setting("restart"), for_health(c)
+    if c.told_to_end or not (by_check or _wants(policy["policy"], exited)):
         return None
     if policy["policy"] == "on-failure" and policy["max"] and c.restarts >= policy["max"]:
         return None
     # Nobody saw when an end without `up_at` came: its run gets the benefit of the doubt.
     lasted = exited.up_at - c.started_up if exited.up_at else WELL
     doubled = min(c.backoff * 2, LONGEST) if c.backoff and lasted < WELL else FIRST
-    return ContainerRestartRequested(delay=doubled, cause=health.CAUSE if for_health else POLICY)
+    return ContainerRestartRequested(delay=doubled, cause=health.CAUSE if by_check else POLICY)
+
+
+def for_health(c: Container) -> bool:
+    """Whether its health check has ended it in order to start it again."""
+    return c.ended_by_check and c.setting("health").get("on_failure") == "restart"
 
 
 def after_boot(c: Container) -> ContainerRestartRequested | None:
