@@ -11,7 +11,7 @@ import _socket
 import fcntl
 import os
 
-from effects import cgroup_entry, heritage, last_stage, newborn, syscalls, terminal
+from effects import cgroup_entry, heritage, last_stage, netns, newborn, syscalls, terminal
 from effects.newborn import refused
 from effects.rootfs import INIT, Rootfs
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from effects.newborn import Newborn, Report
 
 _NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC
+_OTHERS = ("host", "container")  # networks that somebody else has made, and set up
 # linux/sockios.h, linux/if.h: struct ifreq is a name of 16 bytes, then flags in a union of 24.
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _LOOPBACK = b"lo".ljust(16, b"\0")
@@ -35,20 +36,26 @@ def spawn_init(config: InitConfig) -> Newborn:
     Then `wait_ready()` -> {"mounts": container paths in order}, with a tty `terminal` the pty's master;
     `release()`; `wait_exec()`. Its end is for the caller to wait for (pidfd).
     """
-    flags = _NAMESPACES | (0 if config["network"] == "host" else syscalls.CLONE_NEWNET)
+    flags = _NAMESPACES | (0 if config["network"] in _OTHERS else syscalls.CLONE_NEWNET)
     cgroup = cgroup_entry.open_cgroup(config["cgroup2"])
+    network = -1
     try:
-        return newborn.bear(lambda report: _Init(config).live(report), flags=flags, cgroup=cgroup)
+        if config["network"] == "container":
+            network = netns.open_namespace(config["netns"], "network")
+        init = _Init(config, network)
+        return newborn.bear(init.live, flags=flags, cgroup=cgroup, keep=[network] if network >= 0 else [])
     finally:
-        if cgroup >= 0:
-            os.close(cgroup)
+        for descriptor in (cgroup, network):
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 class _Init:
     """The child's own memory between its steps."""
 
-    def __init__(self, config: InitConfig) -> None:
+    def __init__(self, config: InitConfig, network: int) -> None:
         self._config = config
+        self._network = network  # a network namespace to enter; -1: none
         self._rootfs = Rootfs(config)
         self._stdin = -1
         self._outputs: list[int] = []
@@ -77,6 +84,7 @@ class _Init:
             ("private mounts", rootfs.make_private),
             ("stdio", self._open_stdio),
             ("cgroup", self._open_joins),
+            ("network", self._enter_network),
             ("mount sources", rootfs.open_sources),
             ("overlay", rootfs.mount_overlay),
             ("mount /proc", rootfs.mount_proc),
@@ -125,8 +133,14 @@ class _Init:
         # Only now, since its root is where this process is at this moment.
         syscalls.unshare(syscalls.CLONE_NEWCGROUP)
 
+    def _enter_network(self) -> None:
+        """Before /sys is mounted, which shows the devices of the namespace that its mounter is in."""
+        if self._network >= 0:
+            syscalls.setns(self._network, syscalls.CLONE_NEWNET)
+            os.close(self._network)
+
     def _raise_loopback(self) -> None:
-        if self._config["network"] == "host":
+        if self._config["network"] in _OTHERS:
             return
         control = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
         request = fcntl.ioctl(control, _SIOCGIFFLAGS, _LOOPBACK + bytes(24))

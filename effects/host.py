@@ -12,6 +12,8 @@ CHANGES = frozenset({
     *("make_dir", "write_file", "make_fifo", "symlink", "rename", "remove_file", "remove_tree", "sync"),
     *("set_mark", "write_control", "limit_devices", "kill_all", "remove_cgroup"),
     *("spawn_init", "open_gate", "signal", "kill", "hold_root", "drop_root"),
+    *("make_bridge", "make_veth", "set_link", "add_address", "delete_link", "furnish", "load_rules"),
+    *("change_elements", "hold_ports", "drop_ports", "run_server"),
 })  # fmt: skip
 
 TYPE_CHECKING = False
@@ -32,6 +34,23 @@ if TYPE_CHECKING:
         path: str
         controllers: list[str]
         version: int
+
+    class Link(TypedDict):
+        """A network device. `master`, `peer`: the index of what it is enslaved to, or is one end of; else 0."""
+
+        index: int
+        name: str
+        kind: str  # "bridge", "veth", ...; "" for hardware
+        alias: str
+        group: int
+        master: int
+        peer: int
+        mac: str
+        up: bool
+
+    # One element of a set of the firewall: family of the table, name of the set, key, and in a map its data. In a
+    # set of ranges the data is the key of its end.
+    Element = tuple[str, str, bytes, bytes]
 
     class Host(Protocol):
         """`secrets`: name of a process file -> its content, handed over by whoever created the container."""
@@ -154,3 +173,76 @@ if TYPE_CHECKING:
 
         def drop_root(self, via: str) -> None:
             """Close what `hold_root` opened; no error if nothing is held."""
+
+        # --- network: observations -------------------------------------------------------------------
+
+        def link(self, name: str) -> Link | None:
+            """The device of this name in our own network namespace."""
+
+        def links(self) -> list[Link]:
+            """All of them."""
+
+        def addresses(self, index: int) -> list[str]:
+            """ADDRESS/LENGTH of the device, less those that it gave itself."""
+
+        def chains(self, family: str) -> dict[str, list[str]]:
+            """Table -> its chains, of all tables of nftables of the family: inet, bridge, ip, ip6."""
+
+        def rules(self, family: str, table: str) -> dict[str, list[tuple[int, str]]]:
+            """Chain -> (handle, comment) of each of its rules; chains without rules are left out."""
+
+        def element_data(self, table: str, element: Element) -> bytes | None:
+            """What is there under the element's key: its data, b"" in a set, None where nothing is."""
+
+        def owned_elements(self, table: str, owner: str) -> list[Element]:
+            """All elements that bear the owner's mark."""
+
+        def processes_with(self, argument: str) -> list[Facts]:
+            """{pid, start, boot} of each live process whose command line has exactly this argument."""
+
+        def process_with(self, pid: int, argument: str) -> Facts | None:
+            """The same of one pid; None if it is gone, or is another's."""
+
+        # --- network: changes ------------------------------------------------------------------------
+
+        def make_bridge(self, name: str, mac: str) -> None:
+            """A bridge, down, of our group (rtnetlink.GROUP); EEXIST if there is a device of this name."""
+
+        def make_veth(self, name: str, mac: str, peer: str, identity: Facts) -> None:
+            """A pair, down, of our group: `name` here, `peer` with this MAC in the process's namespace."""
+
+        def set_link(self, index: int, *, alias: str, master: int | None, up: bool) -> None:
+            """`master`: the bridge that it is to be a port of, one that reflects."""
+
+        def add_address(self, index: int, address: str) -> None:
+            """ADDRESS/LENGTH; no error if it is there."""
+
+        def delete_link(self, index: int) -> None:
+            """Gone on return, its peer too; no error if it was."""
+
+        def furnish(self, identity: Facts, device: str, of: int, plan: Facts) -> None:
+            """Inside the process's network namespace: the device has exactly these addresses and is up.
+
+            `of` is the index of its other end here; ENODEV where the device is not that one's peer.
+            plan: addresses ["ADDRESS/LENGTH"], gateways, default: whether default routes lead to them.
+            """
+
+        def load_rules(self, text: str) -> None:
+            """`nft -f`: all of the text or nothing."""
+
+        def change_elements(self, table: str, owner: str, delete: list[Element], add: list[Element]) -> None:
+            """In one transaction; what is added bears the owner's mark. ENOENT for sets that are not there."""
+
+        def hold_ports(self, owner: str, ports: Sequence[tuple[str, str, int]]) -> None:
+            """Keep (protocol, address, port) from other processes as long as this one lives.
+
+            EADDRINUSE where a process of the host has one, by name. What is held already is kept.
+            """
+
+        def drop_ports(self, owner: str) -> None: ...
+
+        def run_server(self, name: str, argv: Sequence[str], directory: str) -> None:
+            """Run the program `name` that goes on in the background once it serves; else StepFailed, with its words.
+
+            It sees the directory as /tmp, even where its user could not get there.
+            """

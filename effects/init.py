@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from effects import cgroup_tree, process_file
+from effects import cgroup_tree, process_file, resolv
 from effects.trees import ensure_dir
 
 TYPE_CHECKING = False
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from effects.host import Facts, Host, Spec
 
 _DYING = 10.0  # seconds from SIGKILL to death
+_RESOLV = "/etc/resolv.conf"
 
 
 class Init:
@@ -19,6 +20,8 @@ class Init:
             process: path of the file with {"argv", "env"}
             cgroup: {"parent", "name"} as in the cgroup's spec
             volumes: their sources on the host are made where they are missing
+            hosts: text of its /etc/hosts   resolv: {"nameservers", "search", "options"} of its /etc/resolv.conf,
+            or None for the host's own; without `hosts`, and for network "container", these files stay as they are
     facts   pid, start, boot; mounts: what it mounted, in this order
 
     It is whole only while a process holds its gate: `probe` answers for this one. A successor takes an
@@ -36,6 +39,7 @@ class Init:
         argv, env = process_file.decode(host.read_file(spec["process"]), spec["process"])
         for volume in spec["volumes"]:
             ensure_dir(host, volume["source"], 0o755)  # as docker does; it is the user's from then on
+        _write_names(spec, host)
         names = spec["cgroup"]
         leaf = f"{names['parent']}/{names['name']}"
         where = cgroup_tree.places(cgroup_tree.facts_of(host, host.hierarchies(), leaf))
@@ -50,6 +54,15 @@ class Init:
             cgroup_tree.thaw(host, cgroup_tree.directories(host.hierarchies(), leaf, {}))
         for identity in known:
             host.kill(identity, _DYING)
+
+
+def _write_names(spec: Spec, host: Host) -> None:
+    """/etc/hosts and /etc/resolv.conf, anew at each start: addresses, and the host's servers, may have changed."""
+    if "hosts" not in spec or spec["network"] == "container":
+        return
+    theirs = host.read_file(_RESOLV).decode(errors="replace") if host.exists(_RESOLV) else ""
+    for path, content in (("/etc/hosts", spec["hosts"]), (_RESOLV, resolv.render(spec["resolv"], theirs))):
+        host.write_file(spec["files"][path], content.encode(), 0o644, sync=False)
 
 
 class Release:

@@ -6,6 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypedDict
 
+    from effects.identity import Identity
+
     class Volume(TypedDict):
         source: str  # absolute, on the host
         target: str  # absolute, in the container
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
         files      container path -> host path, bound over
         stdio      stdout, stderr, stdin -> FIFO; stdin may be ""; unused with a tty
         init       path of a static init on the host, or ""
+        network    "host"; "container": that of the process `netns`; else one of its own
         shm_size   bytes
         """
 
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
         tmpfs: list[Tmpfs]
         files: dict[str, str]
         network: str
+        netns: Identity
         stdin: bool
         stdio: dict[str, str]
         read_only: bool

@@ -6,6 +6,10 @@ from effects.cgroup import Cgroup
 from effects.directory import Directory
 from effects.frozen import Frozen
 from effects.init import Init, Release, Signal
+from effects.net_dns import Dns
+from effects.net_host import Firewall, Forwarding
+from effects.net_links import Bridge, Endpoint
+from effects.net_rules import Rules
 from effects.root_link import RootLink
 from effects.storage import Layer, Staging
 
@@ -21,6 +25,12 @@ HANDLERS: dict[str, Handler] = {
     "release": Release(),
     "frozen": Frozen(),
     "signal": Signal(),
+    "bridge": Bridge(),
+    "endpoint": Endpoint(),
+    "rules": Rules(),
+    "dns": Dns(),
+    "firewall": Firewall(),
+    "forwarding": Forwarding(),
     "staging": Staging(),
     "layer": Layer(),
 }

@@ -78,7 +78,7 @@ class Rootfs:
 
     def set_sysctls(self) -> None:
         """Through the handle of our own /proc, before anything can lie over it (CVE-2025-52881)."""
-        if self.config["network"] == "host":
+        if self.config["network"] in {"host", "container"}:
             return
         for name, value in _SYSCTLS:
             control = syscalls.openat2(self._proc, f"sys/{name}", os.O_WRONLY, resolve=_OWN_PROC)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.fake_cgroups import CgroupNode, mount_cgroups
 from tests.fake_files import FileTree
+from tests.fake_network import FakeNet
 
 if TYPE_CHECKING:
     from effects.host import Facts
@@ -61,6 +62,7 @@ class FakeKernel:
         self.boot = f"boot-{self.boots}"
         self.processes: dict[int, Process] = {}
         self.hierarchies = mount_cgroups(self.tree, self.layout)
+        self.net = FakeNet(self.tree)
         self._next_pid = 100
 
     def power_cut(self) -> None:
@@ -98,6 +100,7 @@ class FakeKernel:
     def leftovers(self) -> list[str]:
         """What is left of us, for a test to compare with []: cgroups, live processes, directories of ours."""
         found = [f"process {process.pid}" for process in self.processes.values() if process.lives]
+        found += self.net.leftovers
         for hierarchy in self.hierarchies:
             found += [f"cgroup {hierarchy['path']}" for _ in self.cgroup(hierarchy["path"]).children()]
         return found

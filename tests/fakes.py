@@ -17,6 +17,7 @@ from effects.host import CHANGES
 from tests.fake_cgroups import CgroupNode
 from tests.fake_files import FakeFiles, oserror
 from tests.fake_kernel import SIGKILL, FakeKernel, Process
+from tests.fake_network import FakeNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ LIMIT = 2000  # changes; a whole life of a container takes some hundred and fift
 OBSERVATIONS = frozenset({
     *("exists", "read_file", "read_link", "subdirs", "get_mark", "hierarchies", "pids_in", "wait_control"),
     *("held_init", "adopt_init", "is_alive", "exit_status", "has_execed", "held_root"),
+    *("link", "links", "addresses", "chains", "rules", "element_data", "owned_elements"),
+    *("processes_with", "process_with"),
 })  # fmt: skip
 
 
@@ -73,12 +76,13 @@ def fused(host: Host, fuse: Fuse) -> Host:
     return cast("Host", _FusedHost(host, fuse))
 
 
-class FakeHost(FakeFiles):
+class FakeHost(FakeFiles, FakeNetwork):
     """One of our processes on a FakeKernel. It holds inits' gates and root handles until it dies."""
 
     def __init__(self, kernel: FakeKernel | None = None) -> None:
         self.kernel = kernel or FakeKernel()
-        super().__init__(self.kernel.tree)
+        FakeFiles.__init__(self, self.kernel.tree)
+        FakeNetwork.__init__(self, self.kernel)
         self.secrets: dict[str, bytes] = {}
         self.myself = self.kernel.add_process({})
         self.myself.state = "running"
@@ -93,6 +97,7 @@ class FakeHost(FakeFiles):
                 process.end(0)
         self._inits.clear()
         self._roots.clear()
+        self.let_go()
         self.myself.state = "dead"
 
     # --- cgroups -------------------------------------------------------------------------------------
@@ -112,6 +117,9 @@ class FakeHost(FakeFiles):
         return [p.pid for p in self.kernel.members(node)] if isinstance(node, CgroupNode) else []
 
     def write_control(self, path: str, value: str) -> None:
+        if path.startswith("/proc/sys/"):
+            self._tree.at(path).data = value.encode()
+            return
         directory, _, name = path.rpartition("/")
         node = self.kernel.cgroup(directory)
         if name not in node.entries:

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effects import process_file
+from effects import process_file, syscalls
 from effects.handler import Effects
 from effects.registry import HANDLERS
+from tests.contract.bench_network import network_spec
 from tests.fakes import FakeHost, FakeKernel
 
 if TYPE_CHECKING:
     from effects.handler import Handler
     from effects.host import Facts, Host, Spec
 
-# In the order of a container's life, each standing on those before it; then what stands alone.
-LIFE = ("directory", "cgroup", "init", "root_link", "release", "frozen")
+# A container's resources in the order of its life, each standing on those before it.
+CONTAINER = ("directory", "cgroup", "init", "root_link", "release", "frozen")
+# Those of networks, with what each stands on.
+NETWORK = {
+    "forwarding": (),
+    "firewall": (),
+    "bridge": (),
+    "dns": ("bridge",),
+    "endpoint": ("bridge", "dns", "directory", "cgroup", "init"),
+    "rules": ("firewall",),
+}
+# The whole life of a container on a network; then what stands alone.
+LIFE = (*tuple(NETWORK)[:4], *CONTAINER[:3], "endpoint", "rules", *CONTAINER[3:])
 ALONE = ("staging",)
 BUSYBOX = "/bin/busybox"
 SETTINGS: Spec = {
@@ -51,6 +64,7 @@ class Bench:
         self.settings: Spec = {}
         self.limits: Spec = {"memory": 32 << 20, "pids": 50, "cpu_shares": 512, "cpuset_cpus": "0"}
         self.facts: dict[str, Facts] = {}
+        self._networked = False  # whether there may be something of NETWORK
         self.host: Host = self.new_host()
 
     # --- what the two kernels differ in ----------------------------------------------------------------
@@ -63,8 +77,11 @@ class Bench:
         raise NotImplementedError
 
     def leftovers(self) -> list[str]:
-        """What is there that was not there before us: cgroups, processes, mounts."""
+        """What is there that was not there before us: cgroups, processes, mounts, links, tables, settings."""
         raise NotImplementedError
+
+    def close(self) -> None:
+        """After the test."""
 
     def control(self, controller: str, file: str) -> str:
         """The content of a control file of the container's cgroup."""
@@ -124,7 +141,10 @@ class Bench:
             "layer": {"path": f"{self.base}/layers/0123"},
             "signal": {**identity, "signal": 15},
         }
-        return specs[kind]
+        if kind not in NETWORK:
+            return specs[kind]
+        turned_on = self.facts.get("forwarding", {}).get("turned_on", [])
+        return network_spec(kind, self.base, self.root_id, self.container_id, {**identity, "on": turned_on})
 
     def hand_over_secrets(self) -> None:
         self.host.secrets["process-1234.json"] = process_file.encode(self.argv, {"PATH": "/bin"})
@@ -143,6 +163,7 @@ class Bench:
     def stage(self, kind: str) -> tuple[Handler, Spec]:
         """Everything before `kind` is made, `kind` and all after it are not; its handler and its spec."""
         self.clear()
+        self._networked = kind in NETWORK
         self.hand_over_secrets()
         for earlier in self.before(kind):
             self.do(earlier)
@@ -151,19 +172,24 @@ class Bench:
     def clear(self) -> None:
         """Undo everything, last things first."""
         for kind in reversed((*LIFE, *ALONE)):
+            if kind in NETWORK and not (self._networked or kind in self.facts):
+                continue
             if self._stands_on(kind) in {"", *self.facts}:
                 self.undo(kind)
         self.facts.clear()
+        self._networked = False
 
     def before(self, kind: str) -> tuple[str, ...]:
         if kind in ALONE:
             return ()
-        return LIFE[: LIFE.index(kind)] if kind in LIFE else LIFE[:-1]
+        if kind in NETWORK:
+            return NETWORK[kind]
+        return CONTAINER[: CONTAINER.index(kind)] if kind in CONTAINER else CONTAINER[:-1]
 
     @staticmethod
     def _stands_on(kind: str) -> str:
         """The kind whose facts this kind's spec is made of."""
-        return {"root_link": "init", "release": "init", "frozen": "cgroup"}.get(kind, "")
+        return {"root_link": "init", "release": "init", "frozen": "cgroup", "endpoint": "init"}.get(kind, "")
 
 
 class FakeBench(Bench):
@@ -186,7 +212,9 @@ class FakeBench(Bench):
 
 
 class LinuxBench(Bench):
-    """On the real kernel: a busybox root file system in `base`, and cgroups named after `root_id`."""
+    """On the real kernel: a busybox root file system in `base`, cgroups named after `root_id`, and until `close` a
+    network namespace of our own.
+    """
 
     def __init__(self, base: Path, root_id: str) -> None:
         layer = base / "layer" / "bin"
@@ -195,6 +223,9 @@ class LinuxBench(Bench):
         assert busybox is not None, "the contract suite needs busybox-static"
         shutil.copy(busybox, layer / "busybox")
         self._children = _children()
+        self._outside = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         super().__init__(str(base), root_id)
 
     def new_host(self) -> Host:
@@ -214,7 +245,21 @@ class LinuxBench(Bench):
         for hierarchy in self.host.hierarchies():
             name = f"mydocker-{self.root_id}"
             found += [path for path in self.host.subdirs(hierarchy["path"]) if path.endswith(name)]
-        return found + [f"process {pid}" for pid in _children() - self._children]
+        found += [f"process {pid}" for pid in _children() - self._children]
+        return found + self._network_leftovers()
+
+    def _network_leftovers(self) -> list[str]:
+        found = [f"link {link['name']}" for link in self.host.links() if link["name"] != "lo"]
+        found += [f"table {table}" for family in ("inet", "bridge") for table in self.host.chains(family)]
+        name = f"dnsmasq:{self.base}/run/{self.root_id}/dns/net"
+        found += [f"server {server['pid']}" for server in self.host.processes_with(name)]
+        if Path("/proc/sys/net/ipv4/ip_forward").read_text() != "0\n":
+            found.append("forwarding")
+        return found
+
+    def close(self) -> None:
+        syscalls.setns(self._outside, syscalls.CLONE_NEWNET)
+        os.close(self._outside)
 
 
 def _mounts() -> set[str]:

@@ -33,7 +33,11 @@ def _real(tmp_path: Path) -> LinuxBench:
 
 
 def _leaving_nothing(bench: B) -> Iterator[B]:
-    yield bench
-    bench.clear()
-    bench.end_host(bench.host)
-    assert bench.leftovers() == []
+    try:
+        yield bench
+        bench.clear()
+        bench.end_host(bench.host)
+        assert bench.leftovers() == []
+    finally:
+        bench.end_host(bench.host)
+        bench.close()

@@ -1,0 +1,77 @@
+"""The server that knows the names of a network: one dnsmasq on its gateways. LEAN."""
+
+from __future__ import annotations
+
+from effects.trees import ensure_dir
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from effects.host import Facts, Host, Spec
+
+_DYING = 10.0  # seconds from SIGKILL to death
+_READABLE = 0o755
+
+
+class Dns:
+    """dnsmasq(8), which reads a file of names for each container that is there, and asks the host's servers else.
+
+    spec    device: the bridge   gateways: where it listens, and nowhere else, "192.168.10.1/24"
+            directory: of the files, its pid file among them   internal: nothing but the names it knows
+    facts   pid, start, boot
+
+    It serves as an unprivileged user, who sees the directory alone of all that is ours. Files that come, change and go are noticed
+    before the next question is answered (inotify). It outlives the command that started it.
+    """
+
+    def probe(self, spec: Spec, host: Host) -> Facts | None:
+        pid_file = _pid_file(spec)
+        if not host.exists(pid_file) or not host.exists(spec["directory"]):
+            return None
+        text = host.read_file(pid_file).decode().strip()
+        return host.process_with(int(text), _argument(spec)) if text.isdigit() else None
+
+    def do(self, spec: Spec, host: Host) -> Facts:
+        # One that lost its directory, or its pid file, still has the address.
+        self._end(spec, host)
+        ensure_dir(host, spec["directory"].rpartition("/")[0])
+        host.make_dir(spec["directory"], _READABLE)
+        host.run_server("dnsmasq", _argv(spec), spec["directory"])
+        facts = self.probe(spec, host)
+        assert facts is not None, "it has told that it serves"
+        return facts
+
+    def undo(self, spec: Spec, facts: Facts, host: Host) -> None:
+        self._end(spec, host)
+        if facts.get("pid"):
+            host.kill(facts, _DYING)
+        host.remove_tree(spec["directory"])
+
+    def _end(self, spec: Spec, host: Host) -> None:
+        for identity in host.processes_with(_argument(spec)):
+            host.kill(identity, _DYING)
+
+
+def _pid_file(spec: Spec) -> str:
+    return f"{spec['directory']}/.pid"  # names with a dot before them are no files of names
+
+
+def _argument(spec: Spec) -> str:
+    """The first word of its command line, which no other process has."""
+    return f"dnsmasq:{spec['directory']}"
+
+
+def _argv(spec: Spec) -> list[str]:
+    listen = [f"--listen-address={gateway.partition('/')[0]}" for gateway in spec["gateways"]]
+    return [
+        _argument(spec),
+        "--hostsdir=/tmp",  # its own: see `run_server`
+        "--pid-file=/tmp/.pid",
+        *listen,
+        "--bind-interfaces",
+        "--except-interface=lo",
+        "--conf-file=/dev/null",
+        "--no-hosts",
+        "--domain-needed",  # a name without a dot is one of ours, or none
+        "--log-facility=/dev/null",
+        *(["--no-resolv"] if spec["internal"] else []),
+    ]

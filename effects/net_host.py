@@ -1,0 +1,152 @@
+"""What all networks of a root share: the firewall, and that the host forwards. LEAN."""
+
+from __future__ import annotations
+
+from effects import nft_text
+from effects.rtnetlink import GROUP
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from effects.host import Facts, Host, Spec
+
+_IP_FORWARD = {"ipv4": "net/ipv4/ip_forward", "ipv6": "net/ipv6/conf/all/forwarding"}
+_ROUTER = "2"  # accept_ra: router advertisements even where this host forwards (ip-sysctl)
+
+
+class Firewall:
+    """The two tables of a root with their chains, sets and rules; and one rule in each foreign chain that may drop.
+
+    spec    table: "mydocker-<root id>"; turned_on: what the facts of `forwarding` say, of all families
+    facts   {}
+
+    What is in the sets stays: others hold that. A chain of others that appears later gets its rule by the next
+    probe and `do`.
+    """
+
+    def probe(self, spec: Spec, host: Host) -> Facts | None:
+        for family, table, chains in nft_text.expected(spec["table"], _closed(spec)):
+            rules = host.rules(family, table)
+            if any(len(rules.get(chain, ())) != count for chain, count in chains.items()):
+                return None
+        return None if _unmarked(spec, host) else {}
+
+    def do(self, spec: Spec, host: Host) -> Facts:
+        text = nft_text.firewall(spec["table"], _closed(spec))
+        for family, chain in _unmarked(spec, host):
+            text += nft_text.foreign(family, chain, spec["table"])
+        host.load_rules(text)
+        return {}
+
+    def undo(self, spec: Spec, _facts: Facts, host: Host) -> None:
+        table = spec["table"]
+        text = "".join(
+            f"delete table {family} {table}\n" for family in nft_text.FAMILIES if table in host.chains(family)
+        )
+        for family, chain in nft_text.FOREIGN:
+            for handle, comment in host.rules(family, nft_text.FOREIGN_TABLE).get(chain, ()):
+                if comment == table:
+                    text += f"delete rule {family} {nft_text.FOREIGN_TABLE} {chain} handle {handle}\n"
+        if text:
+            host.load_rules(text)
+
+
+class Forwarding:
+    """That the kernel forwards packets of one family; left as it was found.
+
+    spec    family: "ipv4" or "ipv6"; table: as the firewall's
+    facts   turned_on: settings below /proc/sys that we changed: forwarding itself, which was 0; and accept_ra of
+            devices, which was 1: a host that forwards would not hear its router any more
+
+    If it was off, the host must not become a router for others: before it is turned on, a table of its own
+    drops whatever neither comes from nor goes to a bridge of ours. Several roots share the one switch; who comes
+    later finds such a table of another root, and the last one to go turns it off.
+    """
+
+    def probe(self, spec: Spec, host: Host) -> Facts | None:
+        if _read(host, _IP_FORWARD[spec["family"]]) == "0":
+            return None
+        return {"turned_on": self._turned_on(spec, host)}
+
+    def do(self, spec: Spec, host: Host) -> Facts:
+        name, family = _IP_FORWARD[spec["family"]], spec["family"]
+        found_off, known = _read(host, name) == "0", self._noted(spec, host)
+        if found_off or known is not None:
+            settings = [*(known or ()), *(self._advertised(spec, host) if found_off else ())]
+            host.load_rules(nft_text.closing(spec["table"], family, settings))
+            for setting in settings if found_off else ():
+                _write(host, setting, _ROUTER)
+        if found_off:
+            _write(host, name, "1")
+        return {"turned_on": self._turned_on(spec, host)}
+
+    def undo(self, spec: Spec, facts: Facts, host: Host) -> None:
+        name = _IP_FORWARD[spec["family"]]
+        ours = facts.get("turned_on") or self._turned_on(spec, host)
+        if ours and not any(link["group"] == GROUP and link["kind"] == "bridge" for link in host.links()):
+            if _read(host, name) != "0":
+                _write(host, name, "0")
+            for setting in ours:
+                if setting != name and _read(host, setting) == _ROUTER:
+                    _write(host, setting, "1")
+        table = nft_text.closed_table(spec["table"])
+        chains = host.chains("inet").get(table, ())
+        if spec["family"] in chains:
+            # The table goes with its last chain.
+            what = f"table inet {table}" if len(chains) == 1 else f"chain inet {table} {spec['family']}"
+            host.load_rules(f"delete {what}\n")
+
+    def _turned_on(self, spec: Spec, host: Host) -> list[str]:
+        settings = _notes(host, nft_text.closed_table(spec["table"]), spec["family"])
+        return [] if settings is None else [_IP_FORWARD[spec["family"]], *settings]
+
+    def _noted(self, spec: Spec, host: Host) -> list[str] | None:
+        """What is known to have been changed, by us before a crash or by another root; None if nobody did."""
+        tables = [table for table in host.chains("inet") if nft_text.is_closed(table)]
+        notes = [note for table in tables if (note := _notes(host, table, spec["family"])) is not None]
+        return list(dict.fromkeys(setting for note in notes for setting in note)) if notes else None
+
+    def _advertised(self, spec: Spec, host: Host) -> list[str]:
+        """The accept_ra settings, of devices that are not ours, that forwarding would switch off."""
+        if spec["family"] == "ipv4":
+            return []
+        names = [f"net/ipv6/conf/{link['name']}/accept_ra" for link in host.links() if link["group"] != GROUP]
+        return [name for name in names if _read(host, name) == "1"]
+
+
+def _notes(host: Host, table: str, family: str) -> list[str] | None:
+    """The comments of one chain of a table that closes; None where there is no such chain."""
+    if family not in host.chains("inet").get(table, ()):
+        return None
+    return [comment for _handle, comment in host.rules("inet", table).get(family, ()) if comment]
+
+
+def _closed(spec: Spec) -> dict[str, list[str]]:
+    """Family -> the further settings that were changed, of each family that was turned on."""
+    mine = set(_IP_FORWARD.values())
+    return {
+        family: [setting for setting in spec["turned_on"] if setting not in mine and family == "ipv6"]
+        for family, name in _IP_FORWARD.items()
+        if name in spec["turned_on"]
+    }
+
+
+def _unmarked(spec: Spec, host: Host) -> list[tuple[str, str]]:
+    """Foreign chains that are there and lack the rule of this root."""
+    found = []
+    for family, chain in nft_text.FOREIGN:
+        if chain not in host.chains(family).get(nft_text.FOREIGN_TABLE, ()):
+            continue
+        rules = host.rules(family, nft_text.FOREIGN_TABLE).get(chain, ())
+        if all(comment != spec["table"] for _handle, comment in rules):
+            found.append((family, chain))
+    return found
+
+
+def _read(host: Host, name: str) -> str:
+    """A setting's value; "" where the kernel has no such thing."""
+    path = f"/proc/sys/{name}"
+    return host.read_file(path).decode().strip() if host.exists(path) else ""
+
+
+def _write(host: Host, name: str, value: str) -> None:
+    host.write_control(f"/proc/sys/{name}", value)

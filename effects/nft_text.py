@@ -1,0 +1,239 @@
+"""The rules of the firewall: static text, in which only the tables' name varies. Pure. LEAN.
+
+What comes and goes are elements of its sets (`effects.nft_elements`), each made and removed by the subject that
+holds it. A packet costs the same with one published port or a thousand.
+
+Sets of the table `inet`
+    bridges            all bridges of our networks
+    outward            those that are not internal
+    same               each with itself: what comes in and goes out by the same bridge
+    own4, own6         bridge . its subnet: who asks a port of his own network by the host's address
+    any4, any6         protocol . port -> container: published on all addresses of the host
+    ports4, ports6     address . protocol . port -> container: published on one address
+Sets of the table `bridge`, all by the host's end of a container
+    ports, macs, addresses4, addresses6, targets6 (the same again, of neighbour advertisements)
+"""
+
+from __future__ import annotations
+
+from effects.rtnetlink import GROUP
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    Closed = Mapping[str, Sequence[str]]
+
+FAMILIES = ("inet", "bridge")
+# Chains of others whose policy may be "drop" (iptables-nft, docker, ufw): what a verdict of ours accepted would
+# end there. One rule at their top lets pass what bears our mark.
+FOREIGN = (("ip", "FORWARD"), ("ip", "INPUT"), ("ip6", "FORWARD"), ("ip6", "INPUT"))
+FOREIGN_TABLE = "filter"
+MARK = 0x02000000  # one bit: kube-proxy has 0x4000 and 0x8000, tailscale 0xff0000
+
+_INET = """\
+table inet {table} {{
+	set bridges {{ type ifname; }}
+	set outward {{ type ifname; }}
+	set same {{ type ifname . ifname; }}
+	set own4 {{ type ifname . ipv4_addr; flags interval; }}
+	set own6 {{ type ifname . ipv6_addr; flags interval; }}
+	map any4 {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
+	map any6 {{ type inet_proto . inet_service : ipv6_addr . inet_service; }}
+	map ports4 {{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }}
+	map ports6 {{ type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }}
+	chain raw {{
+		type filter hook prerouting priority -300; policy accept;
+		# Our bridges route 127.0.0.0/8 (for published ports); containers must not use that.
+		iifname @bridges ip daddr 127.0.0.0/8 drop
+	}}
+	chain publish {{
+		meta l4proto {{ tcp, udp }} dnat ip to ip daddr . meta l4proto . th dport map @ports4
+		meta nfproto ipv4 fib daddr type local meta l4proto {{ tcp, udp }} dnat ip to meta l4proto . th dport map @any4
+		meta l4proto {{ tcp, udp }} dnat ip6 to ip6 daddr . meta l4proto . th dport map @ports6
+		meta nfproto ipv6 fib daddr type local meta l4proto {{ tcp, udp }} dnat ip6 to meta l4proto . th dport map @any6
+	}}
+	chain prerouting {{
+		type nat hook prerouting priority -100; policy accept;
+		# Translated, it would not be a martian any more: a port on 127.0.0.1 stays there.
+		iifname != "lo" ip daddr 127.0.0.0/8 return
+		jump publish
+	}}
+	chain output {{
+		type nat hook output priority -100; policy accept;
+		jump publish
+	}}
+	chain postrouting {{
+		type nat hook postrouting priority 100; policy accept;
+		oifname . ip saddr @own4 ct status dnat masquerade
+		oifname . ip6 saddr @own6 ct status dnat masquerade
+		oifname @bridges ip saddr 127.0.0.0/8 masquerade
+		oifname @bridges ip6 saddr ::1 masquerade
+		iifname @outward oifname != @bridges masquerade
+	}}
+	chain pass {{
+		meta mark set meta mark or {mark:#010x}
+		accept
+	}}
+	chain through {{
+		iifname . oifname @same goto pass
+		iifname @bridges iifname != @outward drop
+		oifname @bridges oifname != @outward drop
+		ct state established,related goto pass
+		ct state invalid drop
+		oifname @bridges ct status dnat goto pass
+		iifname @outward oifname != @bridges goto pass
+		drop
+	}}
+	chain forward {{
+		type filter hook forward priority -1; policy accept;
+		iifname @bridges goto through
+		oifname @bridges goto through
+	}}
+	chain host {{
+		fib daddr . iif type local meta l4proto {{ tcp, udp }} th dport 53 goto pass
+		ct state established,related goto pass
+		iifname @outward return
+		meta l4proto icmpv6 icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+		drop
+	}}
+	chain input {{
+		type filter hook input priority -1; policy accept;
+		iifname @bridges goto host
+	}}
+}}
+"""
+
+# What was not routed before us is not routed now; what a bridge of others passes on was never routed.
+_CLOSED = """\
+table inet {table}-closed {{
+	chain {family} {{
+		type filter hook forward priority 1; policy accept;
+{notes}		meta nfproto {family} iifgroup != {group} oifgroup != {group} meta iifkind != "bridge" drop
+	}}
+}}
+"""
+
+_BRIDGE = """\
+table bridge {table} {{
+	set ports {{ type ifname; }}
+	set macs {{ type ifname . ether_addr; }}
+	set addresses4 {{ type ifname . ipv4_addr; }}
+	set addresses6 {{ type ifname . ipv6_addr; }}
+	set targets6 {{ typeof iifname . @nh,384,128; }}
+	chain prerouting {{
+		type filter hook prerouting priority -300; policy accept;
+		iifname @ports goto port
+	}}
+	chain port {{
+		iifname . ether saddr != @macs drop
+		ether type ip goto port4
+		ether type ip6 goto port6
+		ether type arp goto port-arp
+		drop
+	}}
+	chain port-arp {{
+		arp htype 1 arp ptype ip arp hlen 6 arp plen 4 iifname . arp saddr ether @macs goto port-arp-address
+		drop
+	}}
+	chain port-arp-address {{
+		iifname . arp saddr ip @addresses4 accept
+		arp saddr ip 0.0.0.0 accept
+		drop
+	}}
+	chain port4 {{
+		udp sport 67 drop
+		iifname . ip saddr @addresses4 accept
+		drop
+	}}
+	chain port6 {{
+		udp sport 547 drop
+		icmpv6 type {{ nd-router-advert, nd-redirect }} drop
+		icmpv6 type nd-neighbor-advert iifname . @nh,384,128 != @targets6 drop
+		iifname . ip6 saddr @addresses6 accept
+		ip6 saddr :: icmpv6 type {{ nd-neighbor-solicit, mld-listener-report, mld2-listener-report }} accept
+		drop
+	}}
+}}
+"""
+
+
+def firewall(table: str, closed: Closed) -> str:
+    """All tables, in one transaction; their rules anew, the elements of their sets as they are.
+
+    `closed`: families, ipv4 and ipv6, whose forwarding was off before us, each with its settings for `closing`.
+    """
+    closings = "".join(closing(table, family, settings) for family, settings in closed.items())
+    return _again(_inet(table)) + _again(_bridge(table)) + closings
+
+
+def closing(table: str, family: str, settings: Iterable[str]) -> str:
+    """Only the part that keeps the host from becoming a router for others.
+
+    `settings`: what else was changed for it, as comments: it is known then even where no facts were recorded.
+    """
+    return _again(_closed(table, family, settings))
+
+
+def expected(table: str, closed: Closed) -> list[tuple[str, str, dict[str, int]]]:
+    """(family, table, how many rules each of its chains has) of all tables."""
+    counts: dict[str, int] = {}
+    for family, settings in closed.items():
+        counts |= _count(_closed(table, family, settings))
+    found = [("inet", table, _count(_inet(table))), ("bridge", table, _count(_bridge(table)))]
+    return [*found, ("inet", closed_table(table), counts)] if counts else found
+
+
+def foreign(family: str, chain: str, comment: str) -> str:
+    """The rule in a chain of others, at its top."""
+    mark = f"meta mark and {MARK:#010x} == {MARK:#010x}"
+    return f'insert rule {family} {FOREIGN_TABLE} {chain} {mark} accept comment "{comment}"\n'
+
+
+def closed_table(table: str) -> str:
+    """The name of the table with a chain for each family that was turned on."""
+    return f"{table}-closed"
+
+
+def is_closed(table: str) -> bool:
+    """Whether it is such a table, of any root."""
+    return table.startswith("mydocker-") and table.endswith("-closed")
+
+
+def _inet(table: str) -> str:
+    return _INET.format(table=table, mark=MARK)
+
+
+def _bridge(table: str) -> str:
+    return _BRIDGE.format(table=table)
+
+
+def _closed(table: str, family: str, settings: Iterable[str]) -> str:
+    notes = "".join(f'\t\tcontinue comment "{setting}"\n' for setting in settings)
+    return _CLOSED.format(table=table, family=family, group=GROUP, notes=notes)
+
+
+def _again(text: str) -> str:
+    """The table, with every chain made and emptied first: it may be there, in part or whole."""
+    _table, family, table, _brace = text.partition("\n")[0].split()
+    bare = "\n".join(filter(_is_frame, text.splitlines()))
+    flushes = "".join(f"flush chain {family} {table} {chain}\n" for chain in _count(text))
+    return f"{bare}\n{flushes}{text}"
+
+
+def _is_frame(line: str) -> bool:
+    """Whether it is of a set, or of a chain as it stands without rules."""
+    return not line.startswith("\t\t") or line.startswith("\t\ttype ")
+
+
+def _count(text: str) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    chain = ""
+    for line in text.splitlines():
+        words = line.split()
+        if line.startswith("\tchain "):
+            chain = words[1]
+            counts[chain] = 0
+        elif line.startswith("\t\t") and words[0] not in {"type", "#"}:
+            counts[chain] += 1
+    return counts

@@ -1,0 +1,205 @@
+"""What gets through, and what does not: real packets between hosts, the engine's among them, and containers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import Lab
+from tests.netkit import Kit, Network, kit, published
+
+pytestmark = pytest.mark.root
+CALLS = [f"net.bridge.bridge-nf-call-{name}tables" for name in ("ip", "ip6", "arp")]
+
+
+@pytest.fixture(params=["bridged", "filtered"])
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kit]:
+    """`filtered`: with br_netfilter, which shows the inet tables what only passes through a bridge too."""
+    with kit(tmp_path) as one:
+        one.lab.host.run("sysctl", "-qw", *(f"{name}={int(request.param == 'filtered')}" for name in CALLS))
+        yield one
+
+
+@pytest.fixture
+def net(made: Kit) -> Network:
+    return made.network(101)
+
+
+def both(port: int, to: int = 80) -> list[dict[str, object]]:
+    """Published on all addresses, for TCP and UDP."""
+    return [
+        published(port, to, protocol, address) for protocol in ("tcp", "udp") for address in ("0.0.0.0", "::")
+    ]
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_published_port_is_reached_from_everywhere(made: Kit, net: Network, protocol: str) -> None:
+    web = made.guest("web", net, 2, *both(8080))
+    peer, other = made.guest("peer", net, 3), made.guest("other", made.network(102), 2)
+
+    assert made.lab.neighbour.ask(Lab.HOST, 8080, protocol) == f"web {Lab.NEIGHBOUR}"
+    assert made.lab.neighbour.ask(Lab.HOST6, 8080, protocol) == f"web {Lab.NEIGHBOUR6}"
+    assert made.lab.internet.ask(Lab.HOST, 8080, protocol) == f"web {Lab.INTERNET}"
+    for address in (Lab.HOST, Lab.HOST6, "127.0.0.1", "127.0.0.77", "10.101.0.1", "fd65::1"):
+        assert made.lab.host.ask(address, 8080, protocol).startswith("web "), address
+    # From a container of the same network, of another one, and from the very one that publishes.
+    for guest in (peer, other, web):
+        for address in (Lab.HOST, Lab.HOST6):
+            assert guest.machine.ask(address, 8080, protocol).startswith("web "), (
+                guest.machine.name,
+                address,
+            )
+
+
+def test_containers_of_one_network_reach_each_other_as_themselves(made: Kit, net: Network) -> None:
+    web, peer = made.guest("web", net, 2), made.guest("peer", net, 3)
+    for protocol in ("tcp", "udp"):
+        assert peer.machine.ask(web.ip, 80, protocol) == f"web {peer.ip}"
+        assert peer.machine.ask(web.ip6, 80, protocol) == f"web {peer.ip6}"
+    assert made.lab.host.ask(web.ip, 80) == "web 10.101.0.1"
+    assert peer.machine.pings("10.101.0.1")
+
+
+def test_networks_are_isolated_from_each_other(made: Kit, net: Network) -> None:
+    web, other = made.guest("web", net, 2), made.guest("other", made.network(102), 2)
+    for protocol in ("tcp", "udp"):
+        assert not other.machine.reaches(web.ip, 80, protocol)
+        assert not web.machine.reaches(other.ip6, 80, protocol)
+
+
+def test_the_world_sees_the_hosts_address(made: Kit, net: Network) -> None:
+    made.lab.serve(made.lab.internet, "tcp/80", "udp/80")
+    web = made.guest("web", net, 2)
+    for protocol in ("tcp", "udp"):
+        assert web.machine.ask(Lab.INTERNET, 80, protocol) == f"internet {Lab.HOST}"
+        assert web.machine.ask(Lab.INTERNET6, 80, protocol) == f"internet {Lab.HOST6}"
+
+
+def test_an_unpublished_port_is_not_reached_by_a_neighbour_with_a_route(made: Kit, net: Network) -> None:
+    web = made.guest("web", net, 2, published(8080, 81))
+    neighbour = made.lab.neighbour
+    neighbour.links(f"route add 10.101.0.0/24 via {Lab.HOST}\nroute add fd65::/64 via {Lab.HOST6}\n")
+
+    for address in (web.ip, web.ip6):
+        assert not neighbour.reaches(address, 80)
+        assert not neighbour.reaches(address, 80, "udp")
+        # Published, but under another address and port.
+        assert not neighbour.reaches(address, 81)
+        assert not neighbour.pings(address)
+    assert neighbour.ask(Lab.HOST, 8080) == f"web {Lab.NEIGHBOUR}"
+
+
+def test_a_port_on_127_0_0_1_stays_there(made: Kit, net: Network) -> None:
+    made.guest("web", net, 2, published(8080, address="127.0.0.1"))
+    assert made.lab.host.ask("127.0.0.1", 8080).startswith("web ")
+    assert not made.lab.host.reaches(Lab.HOST, 8080)
+    assert not made.lab.neighbour.reaches(Lab.HOST, 8080)
+    # With a packet for 127.0.0.1 on the wire, as nobody else can send it.
+    for place in (made.lab.neighbour, made.guest("peer", net, 3).machine):
+        place.set_sysctl("net.ipv4.conf.eth0.route_localnet", "1")
+        place.set_sysctl("net.ipv4.conf.all.route_localnet", "1")
+        gateway = Lab.HOST if place is made.lab.neighbour else "10.101.0.1"
+        place.links("route del local 127.0.0.0/8 dev lo table local\n")
+        place.links(f"route add 127.0.0.0/8 via {gateway} dev eth0\n")
+        assert not place.reaches("127.0.0.1", 8080)
+
+
+def test_a_container_does_not_reach_the_hosts_loopback(made: Kit, net: Network) -> None:
+    made.lab.serve(made.lab.host, "tcp/9000", "udp/9000", address="127.0.0.1")
+    peer = made.guest("peer", net, 3).machine
+    peer.set_sysctl("net.ipv4.conf.all.route_localnet", "1")
+    peer.links("route del local 127.0.0.0/8 dev lo table local\n")
+    peer.links("route add 127.0.0.0/8 via 10.101.0.1 dev eth0\n")
+    assert not peer.reaches("127.0.0.1", 9000)
+    assert not peer.reaches("127.0.0.1", 9000, "udp")
+
+
+def test_an_address_of_the_host_publishes_on_it_alone(made: Kit, net: Network) -> None:
+    made.guest("web", net, 2, published(8080, address=Lab.HOST))
+    assert made.lab.neighbour.ask(Lab.HOST, 8080) == f"web {Lab.NEIGHBOUR}"
+    assert made.lab.host.ask(Lab.HOST, 8080).startswith("web ")
+    assert not made.lab.host.reaches("127.0.0.1", 8080)
+
+
+def test_nothing_enters_or_leaves_an_internal_network(made: Kit, net: Network) -> None:
+    made.lab.serve(made.lab.internet, "tcp/80")
+    made.lab.serve(made.lab.host, "tcp/9000")
+    inner = made.network(103, internal=True)
+    one, two = made.guest("one", inner, 2, published(8081)), made.guest("two", inner, 3)
+    outside = made.guest("outside", net, 2, published(8080))
+    one.machine.links("route add default via 10.103.0.1\nroute add default via fd67::1\n")
+
+    assert two.machine.ask(one.ip, 80) == f"one {two.ip}"
+    assert two.machine.ask(one.ip6, 80) == f"one {two.ip6}"
+    for address, port in ((Lab.INTERNET, 80), (Lab.HOST, 8080), (Lab.HOST, 9000), ("10.103.0.1", 9000)):
+        assert not one.machine.reaches(address, port), address
+    assert not one.machine.reaches(outside.ip, 80)
+    assert not outside.machine.reaches(one.ip, 80)
+    assert not outside.machine.reaches(Lab.HOST, 8081)
+    assert not made.lab.neighbour.reaches(Lab.HOST, 8081)
+    assert made.lab.host.ask(one.ip, 80) == "one 10.103.0.1"
+
+
+def test_host_services_are_reached_as_without_an_engine(made: Kit, net: Network) -> None:
+    made.lab.serve(made.lab.host, "tcp/9000")
+    web = made.guest("web", net, 2)
+    assert web.machine.ask("10.101.0.1", 9000) == f"host {web.ip}"
+    assert web.machine.ask(Lab.HOST, 9000) == f"host {web.ip}"
+
+
+def test_names_are_known_while_their_container_is_there(made: Kit, net: Network) -> None:
+    web, peer = made.guest("web", net, 2), made.guest("peer", net, 3)
+
+    def lookup(name: str) -> str:
+        answer = peer.machine.run("busybox", "nslookup", name, "10.101.0.1", check=False)
+        return answer.partition("Name:")[2]
+
+    assert "10.101.0.2" in lookup("web")
+    assert "fd65::2" in lookup("web")
+    made.undo("endpoint", web.endpoint)
+    assert lookup("web") == ""
+    made.do("endpoint", web.endpoint)
+    assert "10.101.0.2" in lookup("web")
+
+
+def test_a_host_that_forwards_because_of_us_is_no_router_for_others(made: Kit, net: Network) -> None:
+    made.guest("web", net, 2)
+    lab = made.lab
+    lab.serve(lab.internet, "tcp/80")
+    assert lab.host.sysctl("net.ipv4.ip_forward") == "1"
+    lab.neighbour.links(f"route replace default via {Lab.HOST}\n")
+    assert not lab.neighbour.reaches(Lab.INTERNET, 80)
+    made.close()
+    assert lab.host.sysctl("net.ipv4.ip_forward") == "0"
+    assert lab.host.sysctl("net.ipv6.conf.all.forwarding") == "0"
+
+
+def test_a_router_stays_one(tmp_path: Path) -> None:
+    from tests.lab import lab
+
+    with lab(tmp_path) as machines:
+        machines.host.set_sysctl("net.ipv4.ip_forward", "1")
+        machines.serve(machines.internet, "tcp/80")
+        machines.neighbour.links(f"route replace default via {Lab.HOST}\n")
+        one = Kit(machines, tmp_path)
+        one.prepare()
+        one.network(101)
+        assert "net/ipv4/ip_forward" not in one.turned_on
+        assert machines.neighbour.reaches(Lab.INTERNET, 80)
+        one.close()
+        assert machines.host.sysctl("net.ipv4.ip_forward") == "1"
+        assert machines.host.sysctl("net.ipv6.conf.all.forwarding") == "0"
+
+
+def test_a_host_that_forwards_because_of_us_still_hears_its_router(tmp_path: Path) -> None:
+    from tests.lab import lab
+
+    with lab(tmp_path) as machines:
+        machines.host.set_sysctl("net.ipv6.conf.eth0.accept_ra", "1")
+        one = Kit(machines, tmp_path)
+        one.prepare()
+        assert machines.host.sysctl("net.ipv6.conf.eth0.accept_ra") == "2"
+        one.close()
+        assert machines.host.sysctl("net.ipv6.conf.eth0.accept_ra") == "1"

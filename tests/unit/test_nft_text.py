@@ -1,0 +1,94 @@
+"""The firewall as text: whole, harmless to say again, and taken by the kernel as it was meant."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from effects import nft_text
+from effects.rtnetlink import GROUP
+
+TABLE = "mydocker-0badcafe"
+CLOSED = {"ipv4": [], "ipv6": ["net/ipv6/conf/eth0/accept_ra"]}
+
+
+def nft(*scripts: str) -> str:
+    """The ruleset after these, each loaded by itself, in a namespace of its own; numbers instead of names."""
+    command = "".join(f'printf "%s" "${number}" | nft -f - && ' for number in range(1, len(scripts) + 1))
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", f"{command} nft -nn list ruleset", "sh", *scripts],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_varies_is_the_name_and_what_was_turned_on() -> None:
+    plain, other = nft_text.firewall(TABLE, {}), nft_text.firewall("mydocker-12345678", {})
+    assert other == plain.replace(TABLE, "mydocker-12345678")
+    assert nft_text.firewall(TABLE, CLOSED).startswith(plain)
+
+
+def test_only_tables_of_ours_are_named() -> None:
+    text = nft_text.firewall(TABLE, CLOSED)
+    named = set(re.findall(r"^(?:table|flush chain) (\S+ \S+)", text, re.MULTILINE))
+    assert named == {f"inet {TABLE}", f"bridge {TABLE}", f"inet {TABLE}-closed"}
+
+
+def test_no_rule_is_for_one_port_address_or_container() -> None:
+    rules = [line for line in nft_text.firewall(TABLE, CLOSED).splitlines() if line.startswith("\t\t")]
+    assert not [rule for rule in rules if " dnat ip" in rule and "map @" not in rule]
+
+
+def test_every_chain_is_counted() -> None:
+    expected = nft_text.expected(TABLE, CLOSED)
+    text = nft_text.firewall(TABLE, CLOSED)
+    chains = {name for _family, _table, counts in expected for name in counts}
+    assert chains == set(re.findall(r"chain (\S+) \{", text))
+    assert [(family, table) for family, table, _counts in expected] == [
+        ("inet", TABLE),
+        ("bridge", TABLE),
+        ("inet", f"{TABLE}-closed"),
+    ]
+
+
+def test_the_rule_in_a_chain_of_others_names_its_owner_and_one_bit() -> None:
+    assert nft_text.foreign("ip", "FORWARD", TABLE) == (
+        "insert rule ip filter FORWARD meta mark and 0x02000000 == 0x02000000 accept "
+        'comment "mydocker-0badcafe"\n'
+    )
+
+
+def test_others_tables_of_the_same_kind_are_known_by_name() -> None:
+    assert nft_text.is_closed(nft_text.closed_table(TABLE))
+    assert not nft_text.is_closed(TABLE)
+    assert not nft_text.is_closed("firewall-closed")
+
+
+@pytest.mark.root
+def test_nft_takes_it_and_the_second_time_changes_nothing() -> None:
+    text = nft_text.firewall(TABLE, CLOSED)
+    once = nft(text)
+    assert once == nft(text, text)
+    assert f"iifgroup != {GROUP}" in once
+
+
+@pytest.mark.root
+def test_saying_it_again_leaves_the_elements_and_takes_strange_rules_away() -> None:
+    text = nft_text.firewall(TABLE, {})
+    strange = f'add element inet {TABLE} bridges {{ "br7" }}\nadd rule inet {TABLE} forward accept\n'
+    again = nft(text, strange, text)
+    assert again.replace('\t\telements = { "br7" }\n', "") == nft(text)
+    assert '"br7"' in again
+
+
+@pytest.mark.root
+def test_closing_says_what_the_firewall_says_of_it() -> None:
+    closing = nft_text.closing(TABLE, "ipv4", [])
+    assert nft(closing) in nft(nft_text.firewall(TABLE, {"ipv4": []}))
+    assert nft(closing, closing) == nft(closing)
