@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-KINDS = ("container", "image", "layer", "job", "host", "journal")  # what streams are of
+KINDS = ("container", "network", "image", "layer", "job", "host", "journal")  # what streams are of
 # How the engine keeps its own house: neither decided nor done to anything.
 _HOUSEKEEPING = frozenset({"container.monitored", "journal.segment"})
 DECISIONS = frozenset(

@@ -12,6 +12,7 @@ from machine.errors import (
     AmbiguousPrefix,
     IllegalTransition,
     ImageInUse,
+    MachineError,
     NameInUse,
     NoSuchContainer,
     NoSuchImage,
@@ -23,9 +24,12 @@ from machine.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, TypeAlias
 
     from eventstore.event import Event
+    from machine.leases import Holder
+    from machine.ports import Busy
 
     Decision: TypeAlias = list[tuple[str, Event]]
 
@@ -80,12 +84,24 @@ def create(world: World, created: ev.ContainerCreated) -> Decision:
     return [(f"container/{created.id}", created)]
 
 
-def start(world: World, container_id: str) -> Decision:
+def start(world: World, container_id: str, *, busy: Busy = ()) -> Decision:
+    """With addresses and ports of its networks; `busy`: ports that processes of the host listen on.
+
+    Raises what `machine.networks.for_start` does.
+    """
     c = find(world, container_id)
     if c.status in ("running", "starting"):
         return []
     check(c, "start")
-    return [(c.stream, ev.ContainerStartRequested())]
+    return [(c.stream, ev.ContainerStartRequested(**_leases(world, c, busy)))]
+
+
+def _leases(world: World, c: Container, busy: Busy = (), granted: Sequence[Holder] = ()) -> dict[str, Any]:
+    if c.setting("network") in ("none", "host"):
+        return {}
+    from machine import leases  # what has no network does without
+
+    return leases.for_start(world, c, busy, granted)
 
 
 def monitored(world: World, container_id: str, identity: dict[str, Any]) -> Decision:
@@ -150,6 +166,7 @@ def note_exit(
     if c.setting("auto_remove"):
         decision.append((c.stream, ev.ContainerRemoveRequested()))
     elif (restart := restarts.after_exit(c, exited)) is not None:
+        restart.endpoints, restart.ports = c.endpoints, c.ports
         decision.append((c.stream, restart))
     return decision
 
@@ -159,7 +176,7 @@ def restart_now(world: World, container_id: str, now_up: int) -> Decision:
     c = world.containers.get(container_id)
     if c is None or c.status != "restarting" or now_up < c.restart_due:
         return []
-    return [(c.stream, ev.ContainerStartRequested())]
+    return [(c.stream, ev.ContainerStartRequested(endpoints=c.endpoints, ports=c.ports, netns=c.netns))]
 
 
 def ending(status: int | None, *, oom: bool = False) -> dict[str, Any]:
@@ -188,7 +205,18 @@ def remove(world: World, reference: str, *, force: bool = False) -> Decision:
         return []
     if not (force and c.status in TABLE["rm_force"]):
         check(c, "rm")
+    if any(other.joins == c.id for other in world.containers.values()):
+        _keep_netns(world, c)
     return [(c.stream, ev.ContainerRemoveRequested(force=force))]
+
+
+def _keep_netns(world: World, c: Container) -> None:
+    from machine.leases import in_network_of
+    from machine.network_errors import NetnsInUse
+
+    users = in_network_of(world, c)
+    if users:
+        raise NetnsInUse(c.name, users)
 
 
 def rename(world: World, reference: str, name: str) -> Decision:
@@ -313,8 +341,23 @@ def note_boot(world: World, *, boot: str, machine: str) -> Decision:
             elif c.setting("auto_remove") and c.status in TABLE["rm"]:
                 # Whoever would have started or removed it has died; its name must not stay taken.
                 decision.append((c.stream, ev.ContainerRemoveRequested()))
-            elif (again := restarts.after_boot(c)) is not None:
+            elif (again := restarts.after_boot(c)) is not None and _has_leases(world, c, again, decision):
                 decision.append((c.stream, again))
     # Last: the exits are noted of what was held before, then the boot drops what died with the kernel.
     decision.append(("host", ev.HostBooted(boot=boot, machine=machine)))
     return decision
+
+
+def _has_leases(world: World, c: Container, again: ev.ContainerRestartRequested, so_far: Decision) -> bool:
+    """Whether it can have what it needs of its networks, which it then gets: it had given that back at its end."""
+    if c.setting("network") in ("none", "host"):
+        return True
+    from machine.leases import Holder
+
+    granted = [Holder(stream, event) for stream, event in so_far if hasattr(event, "endpoints")]
+    try:
+        leases = _leases(world, c, granted=granted)
+    except MachineError:
+        return False
+    again.endpoints, again.ports = leases.get("endpoints", []), leases.get("ports", [])
+    return True

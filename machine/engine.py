@@ -9,7 +9,7 @@ from machine import decide
 from machine.events import EffectChange, EffectDo, EffectDone, EffectFailed, EffectLost, EffectUndo
 from machine.plan import Places, Step, leftover_steps, plan, wanted
 from machine.resources import DISK, MAKES_ROOM
-from machine.subjects import Container, Subject
+from machine.subjects import Container, Held, Standing, Subject
 from machine.world import World
 
 TYPE_CHECKING = False
@@ -115,14 +115,25 @@ class Engine:
         if subject is None:
             return
         for row in list(subject.held):
-            if not row.done or row.stale or row.kind in DISK or (row.kind, row.key) not in wanted(subject):
+            if row.stale or row.kind in DISK or (row.kind, row.key) not in wanted(subject):
                 continue
-            if self.effects.probe(row.kind, row.spec, row.facts) is None:
+            if not row.done:
+                self._try_again(subject, row, why=why)
+            elif self.effects.probe(row.kind, row.spec, row.facts) is None:
                 # Lost before its gate was opened, its program never ran: `settle` makes it anew.
                 if row.kind == "init" and isinstance(subject, Container) and subject.holding("release"):
                     ending = decide.ending(self.effects.exit_status(row.facts))
                     self.decide(decide.note_exit, subject.id, why=why, **ending)
                 self._record(stream, EffectLost(kind=row.kind, key=row.key), why=why)
+
+    def _try_again(self, subject: Subject, row: Held, *, why: str) -> None:
+        """What could not be made under a live container, or for a network, may be possible by now."""
+        if (
+            isinstance(subject, (Container, Standing))
+            and subject.error is not None
+            and subject.pending is None
+        ):
+            self._record(subject.stream, EffectLost(kind=row.kind, key=row.key), why=why)
 
     def _perform(self, step: Step) -> Event:
         if step.verb == "do":

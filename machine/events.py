@@ -30,7 +30,11 @@ class ContainerCreated(Event, tag="container.created"):
 
 
 class ContainerStartRequested(Event, tag="container.start_requested"):
-    pass
+    """With what nobody else has from now on: addresses and ports. See `machine.networks`."""
+
+    endpoints: list[dict[str, Any]] = []  # noqa: RUF012 - a default that is never changed
+    ports: list[dict[str, Any]] = []  # noqa: RUF012 - a default that is never changed
+    netns: dict[str, Any] = {}  # noqa: RUF012 - id, hostname, and pid, start, boot of whose namespace it joins
 
 
 class ContainerMonitored(Event, tag="container.monitored"):
@@ -68,10 +72,15 @@ class ContainerExited(Event, tag="container.exited"):
 
 
 class ContainerRestartRequested(Event, tag="container.restart_requested"):
-    """A restart policy decided, or a health check did (`cause`); `delay` ns from now."""
+    """A restart policy decided, or a health check did (`cause`); `delay` ns from now.
+
+    `endpoints`, `ports`: what it keeps meanwhile, or has got again where it had ended before the machine went down.
+    """
 
     delay: int = 0
     cause: str = "restart policy"
+    endpoints: list[dict[str, Any]] = []  # noqa: RUF012 - a default that is never changed
+    ports: list[dict[str, Any]] = []  # noqa: RUF012 - a default that is never changed
 
 
 class ContainerRemoveRequested(Event, tag="container.remove_requested"):
@@ -86,6 +95,21 @@ class ContainerUpdated(Event, tag="container.updated"):
     """Keys of `settings` that change; the others stay."""
 
     settings: dict[str, Any]
+
+
+class ContainerConnected(Event, tag="container.connected"):
+    """One more network. `endpoint`: its place there, {} where it is not live; `ports`: all that it has now."""
+
+    connection: dict[str, Any]
+    endpoint: dict[str, Any] = {}  # noqa: RUF012 - a default that is never changed
+    ports: list[dict[str, Any]] = []  # noqa: RUF012 - a default that is never changed
+
+
+class ContainerDisconnected(Event, tag="container.disconnected"):
+    """One network less. `ports`: what remains."""
+
+    network: str
+    ports: list[dict[str, Any]] = []  # noqa: RUF012 - a default that is never changed
 
 
 class ContainerHealthChanged(Event, tag="container.health_changed"):
@@ -179,6 +203,25 @@ class ImageRemoved(Event, tag="image.removed"):
     name: str
 
 
+# --- networks: stream network/<id> --------------------------------------------------------------------
+
+
+class NetworkCreated(Event, tag="network.created"):
+    """`subnets`: {"subnet", "gateway"} of each, IPv4 first; `device`: the bridge's name."""
+
+    id: str
+    name: str
+    driver: str
+    device: str
+    subnets: list[dict[str, Any]]
+    internal: bool = False
+    labels: dict[str, str] = {}  # noqa: RUF012 - a default that is never changed
+
+
+class NetworkRemoveRequested(Event, tag="network.remove_requested"):
+    pass
+
+
 # --- jobs: stream job/<id> --------------------------------------------------------------------------
 
 
@@ -221,6 +264,8 @@ EVENTS: tuple[type[Event], ...] = (
     ContainerRemoveRequested,
     ContainerRenamed,
     ContainerUpdated,
+    ContainerConnected,
+    ContainerDisconnected,
     ContainerHealthChanged,
     ExecStarted,
     ExecExited,
@@ -234,6 +279,8 @@ EVENTS: tuple[type[Event], ...] = (
     LayerRemoveRequested,
     ImagePublished,
     ImageRemoved,
+    NetworkCreated,
+    NetworkRemoveRequested,
     JobStarted,
     JobFinished,
     JobAbandoned,

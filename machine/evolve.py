@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from machine.evolve_container import ASKED, CONTAINER
 from machine.evolve_effects import EFFECTS, move, take_over
+from machine.evolve_network import forget_removed, give_back, network
 from machine.resources import ONE_SHOT, VOLATILE
-from machine.subjects import Container, Held, Host, Image, Job, Layer, Subject
+from machine.subjects import Container, Held, Image, Job, Layer, Network, Standing, Subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def _container(world: State, key: str, event: Any) -> None:
         return
     name = c.name
     fold(c, event)
+    if c.endpoints or c.ports:
+        give_back(c)
     if tag in ASKED:
         c.asked = {"op": event.op, "by": event.by, "why": event.why}
     if c.status in GOING:
@@ -129,8 +132,10 @@ def _journal(world: State, _key: str, event: Any) -> None:
 
 
 def _host(world: State, _key: str, event: Any) -> None:
-    host: Host = world.host
+    host = world.host
     host.version = event.v
+    if event.tag in EFFECTS:
+        EFFECTS[event.tag](host, event)
     if event.tag != "host.booted":
         return
     if host.boot != event.boot:
@@ -138,7 +143,10 @@ def _host(world: State, _key: str, event: Any) -> None:
         for subject in list(world.subjects()):
             _forget_volatile(subject)
             if isinstance(subject, Container):
+                give_back(subject)
                 _forget_removed(world, subject, event)
+            elif isinstance(subject, Network):
+                forget_removed(world, subject)
     host.boot, host.machine = event.boot, event.machine
 
 
@@ -153,6 +161,8 @@ def _forget_volatile(subject: Subject) -> None:
         subject.monitor = None
         subject.signals = []
         subject.changed = []
+    elif isinstance(subject, Standing):
+        subject.error = None
 
 
 # By the first word of the stream.
@@ -161,6 +171,7 @@ FOLDS: dict[str, Callable[[State, str, Any], None]] = {
     "job": _job,
     "layer": _layer,
     "image": _image,
+    "network": network,
     "host": _host,
     "journal": _journal,
 }

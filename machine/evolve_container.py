@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from machine import health, restarts
 from machine.evolve_effects import EFFECTS, move
+from machine.evolve_network import CONNECTIONS, lease, renamed
 from machine.resources import HOLDS, LIVE, ONE_SHOT
 
 TYPE_CHECKING = False
@@ -24,6 +25,8 @@ def _created(c: Container, e: Any) -> None:
     c.name, c.image, c.layers, c.command = e.name, e.image, e.layers, e.command
     c.process, c.env_keys, c.settings = e.process, e.env_keys, dict(e.settings)
     c.created = e.ts
+    model, _, target = str(c.setting("network")).partition(":")
+    c.joins = target if model == "container" else ""
 
 
 def _start(c: Container, e: Any) -> None:
@@ -43,6 +46,8 @@ def _start(c: Container, e: Any) -> None:
         c.stopped_by_user = c.ended_by_check = False
         c.health = health.STARTING if c.setting("health") else ""
         c.started, c.started_up, c.finished = e.ts, e.up, 0
+        lease(c, e)
+        c.netns = e.netns
 
 
 def _monitored(c: Container, e: Any) -> None:
@@ -95,6 +100,8 @@ def _restart(c: Container, e: Any) -> None:
     if move(c, "restart", e):
         c.restarts += 1
         c.backoff, c.restart_due = e.delay, e.up + e.delay
+        if e.endpoints:
+            lease(c, e)
 
 
 def _remove(c: Container, e: Any) -> None:
@@ -110,6 +117,7 @@ def _no_signals(c: Container) -> None:
 
 def _renamed(c: Container, e: Any) -> None:
     if move(c, "rename", e):
+        renamed(c, e.name)
         c.name = e.name
 
 
@@ -139,6 +147,7 @@ def _exec_exited(c: Container, e: Any) -> None:
 
 CONTAINER: dict[str, Callable[[Any, Any], None]] = {
     **EFFECTS,
+    **CONNECTIONS,
     "container.created": _created,
     "container.start_requested": _start,
     "container.monitored": _monitored,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from machine.resources import ONE_SHOT, RANK
-from machine.subjects import Container, Held, Subject
+from machine.subjects import Container, Held, Standing, Subject
 from machine.table import TABLE
 
 TYPE_CHECKING = False
@@ -48,8 +48,8 @@ def _change(c: Subject, e: Any) -> None:
         return
     row.spec = e.spec
     c.pending = ["change", e.kind, e.key]
-    if isinstance(c, Container) and e.kind in c.changed:
-        c.changed.remove(e.kind)
+    if isinstance(c, Container) and c.changed:
+        c.changed = [what for what in c.changed if what not in (e.kind, f"{e.kind}/{e.key}")]
 
 
 def _done(c: Subject, e: Any) -> None:
@@ -65,7 +65,7 @@ def _done(c: Subject, e: Any) -> None:
         c.anomalies.append(e.n)
         return
     row.done = True
-    if isinstance(c, Container) and c.error is not None and c.error["kind"] == e.kind:
+    if isinstance(c, (Container, Standing)) and c.error is not None and c.error["kind"] == e.kind:
         c.error = None  # what failed then has succeeded now
     if e.verb != "do":
         row.facts = {**row.facts, **e.facts}
@@ -87,9 +87,9 @@ def _failed(c: Subject, e: Any) -> None:
         if row is not None:
             c.held.remove(row)
             c.leftovers.append(row)
-    elif isinstance(c, Container):
+    elif isinstance(c, (Container, Standing)):
         c.error = {"kind": e.kind, "errno": e.errno, "step": e.step, "message": e.message}
-        if e.verb == "do":
+        if e.verb == "do" and isinstance(c, Container):
             _do_failed(c, e)
 
 
@@ -108,10 +108,17 @@ def _runs(c: Container) -> bool:
 
 def _lost(c: Subject, e: Any) -> None:
     c.pending = None if c.pending is not None and c.pending[1:] == [e.kind, e.key] else c.pending
-    _drop(c, e.kind, e.key)
+    row = _row(c.held, e.kind, e.key)
+    if isinstance(c, (Container, Standing)) and row is not None and not row.done and c.error is not None:
+        c.error = None  # what its making left may still be there: held, and to be tried again
+    else:
+        _drop(c, e.kind, e.key)
     if e.kind == "init":  # what was made for this process is of no use to the next
         for row in c.held:
             row.stale = row.stale or RANK.get(row.kind, 0) > RANK["init"]
+    elif e.kind == "bridge":  # its server listens on an address that has gone
+        for row in c.held:
+            row.stale = row.stale or row.kind == "dns"
 
 
 def take_over(c: Subject, kind: str, key: str) -> None:

@@ -39,6 +39,8 @@ VERBS = (
     "exec",
     "rename",
     "update",
+    "connect",
+    "disconnect",
     "commit",
     "cp",
 )
@@ -82,6 +84,8 @@ _TRANSITIONS: list[TransitionConfigDict] = [
     {"trigger": "forget", "source": "removing", "dest": "removed"},
     {"trigger": "rename", "source": SETTLED, "dest": "="},
     {"trigger": "update", "source": SETTLED, "dest": "="},
+    {"trigger": "connect", "source": SETTLED, "dest": "="},
+    {"trigger": "disconnect", "source": SETTLED, "dest": "="},
     {"trigger": "commit", "source": SETTLED, "dest": "="},
     {"trigger": "cp", "source": SETTLED, "dest": "="},
 ]

@@ -6,23 +6,16 @@ specify something otherwise leaves a running container alone.
 
 from __future__ import annotations
 
-from machine.resources import HOLDS, RANK
-from machine.subjects import Container, Job, Layer, Subject
+from machine.places import Places
+from machine.resources import HOLDS, NETWORKING, RANK
+from machine.subjects import Container, Host, Job, Layer, Standing, Subject
+
+__all__ = ["Places", "Step", "leftover_steps", "maker", "plan", "wanted"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
-
-
-class Places:
-    """Where things lie; given once, so that `plan` derives every path from facts alone."""
-
-    def __init__(self, root: str, run: str, root_id: str) -> None:
-        self.root, self.run, self.root_id = root, run, root_id
-
-    def container(self, container_id: str) -> str:
-        return f"{self.root}/containers/{container_id}"
 
 
 class Step:
@@ -59,11 +52,19 @@ def plan(subject: Subject, places: Places) -> Step | None:
     for row in sorted(subject.held, key=lambda row: RANK.get(row.kind, 0), reverse=True):
         if row.stale or (row.kind, row.key) not in calls_for:
             return Step("undo", row.kind, row.key, row.spec, facts=row.facts)
-    held = {(row.kind, row.key) for row in subject.held}
+    if isinstance(subject, Standing) and subject.error is not None:
+        return None  # until somebody looks again (`Engine.observe`): what stands on it would fail as well
+    unmade = {(row.kind, row.key) for row in subject.held if not row.done and _to_be_tried_again(subject)}
+    held = {(row.kind, row.key) for row in subject.held} - unmade
     for kind, key in calls_for:
         if (kind, key) not in held:
-            return Step("do", kind, key, MAKERS[kind](subject, places))
+            return Step("do", kind, key, maker(kind)(subject, places, key))
     return _altered(subject, places) if isinstance(subject, Container) else None
+
+
+def _to_be_tried_again(subject: Subject) -> bool:
+    """Whether what could not be made is to be made once more: its failure was looked at since."""
+    return isinstance(subject, (Container, Standing)) and subject.error is None
 
 
 def leftover_steps(subject: Subject) -> list[Step]:
@@ -87,21 +88,28 @@ def _again(subject: Subject, calls_for: list[tuple[str, str]]) -> Step | None:
 
 def wanted(subject: Subject) -> list[tuple[str, str]]:
     """(kind, key) of all that its status calls for, in the order in which it is made."""
-    return [(kind, _key(subject, kind)) for kind in HOLDS.get(subject.status, ())]
+    return [(kind, key) for kind in HOLDS.get(subject.status, ()) for key in _keys(subject, kind)]
 
 
-def _key(subject: Subject, kind: str) -> str:
+def _keys(subject: Subject, kind: str) -> list[str]:
     if isinstance(subject, Container):
+        if kind in NETWORKING:
+            networks = [one["network"] for one in subject.endpoints if "leaving" not in one]
+            return networks if kind == "endpoint" else [subject.id] * bool(networks)
         # The link is named after the container, so a rename moves it.
-        return subject.name if kind == "root_link" else subject.id
-    return subject.stream.partition("/")[2]
+        return [subject.name if kind == "root_link" else subject.id]
+    if isinstance(subject, Host):
+        families = {family for wanted in subject.networks.values() for family in wanted}
+        return [f"ipv{family}" for family in sorted(families)] if kind == "forwarding" else ["host"]
+    return [subject.stream.partition("/")[2]]
 
 
 def _altered(c: Container, places: Places) -> Step | None:
-    for kind in c.changed:
-        row = c.holding(kind)
-        if row is not None:
-            return Step("change", kind, row.key, MAKERS[kind](c, places), facts=row.facts)
+    for what in c.changed:
+        kind, _, key = what.partition("/")
+        for row in c.held:
+            if row.kind == kind and not row.stale and key in ("", row.key):
+                return Step("change", kind, row.key, maker(kind)(c, places, row.key), facts=row.facts)
     return _signal(c)
 
 
@@ -116,7 +124,16 @@ def _signal(c: Container, *, recorded: bool = False) -> Step | None:
 # --- specifications: one maker a kind, read by its handler in effects/ ------------------------------
 
 
-def _directory(c: Container, places: Places) -> dict[str, Any]:
+def maker(kind: str) -> Callable[[Any, Places, str], dict[str, Any]]:
+    """(subject, places, key) -> the specification of that kind."""
+    if kind not in MAKERS:
+        from machine import plan_network  # what has no network does without
+
+        return plan_network.MAKERS[kind]
+    return MAKERS[kind]
+
+
+def _directory(c: Container, places: Places, _key: str) -> dict[str, Any]:
     hostname = c.setting("hostname") or c.id[:12]
     return {
         "path": places.container(c.id),
@@ -128,6 +145,7 @@ def _directory(c: Container, places: Places) -> dict[str, Any]:
 
 
 def _hosts(hostname: str) -> str:
+    """/etc/hosts of a container that has no address."""
     return f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t{hostname}\n"
 
 
@@ -135,7 +153,7 @@ def _fifos(c: Container) -> dict[str, list[int]]:
     return {} if c.setting("tty") else {"stdout": [0, 0], "stderr": [0, 0]}
 
 
-def _cgroup(c: Container, places: Places) -> dict[str, Any]:
+def _cgroup(c: Container, places: Places, _key: str) -> dict[str, Any]:
     return {
         **_cgroup_names(c, places),
         "limits": c.setting("limits"),
@@ -147,9 +165,9 @@ def _cgroup_names(c: Container, places: Places) -> dict[str, Any]:
     return {"parent": f"mydocker-{places.root_id}", "name": c.id}
 
 
-def _init(c: Container, places: Places) -> dict[str, Any]:
+def _init(c: Container, places: Places, _key: str) -> dict[str, Any]:
     here = places.container(c.id)
-    keys = ("cwd", "user", "groups", "volumes", "tmpfs", "network", "tty", "stdin", "caps", "privileged")
+    keys = ("cwd", "user", "groups", "volumes", "tmpfs", "tty", "stdin", "caps", "privileged")
     more = ("read_only", "no_new_privileges", "init", "shm_size")
     return {
         **{key: c.setting(key) for key in (*keys, *more)},
@@ -163,10 +181,22 @@ def _init(c: Container, places: Places) -> dict[str, Any]:
         "files": {f"/etc/{name}": f"{here}/etc/{name}" for name in ("hosts", "hostname", "resolv.conf")},
         "stdio": {name: f"{here}/{name}" for name in _fifos(c)},
         "cgroup": _cgroup_names(c, places),
+        **_network(c, places),
     }
 
 
-def _root_link(c: Container, places: Places) -> dict[str, Any]:
+def _network(c: Container, places: Places) -> dict[str, Any]:
+    """Whose network namespace, and which names it knows."""
+    named = any(c.setting(key) for key in ("dns", "dns_search", "dns_options", "hosts"))
+    text = _hosts(c.setting("hostname") or c.id[:12])
+    if c.setting("network") in ("none", "host") and not named:
+        return {"network": c.setting("network"), "netns": {}, "hosts": text, "resolv": None}
+    from machine import plan_network  # what has no network does without
+
+    return plan_network.of_init(c, places, text)
+
+
+def _root_link(c: Container, places: Places, _key: str) -> dict[str, Any]:
     return {
         "link": f"{places.root}/mnt/{c.name}",
         "via": f"{places.run}/{places.root_id}/mnt/{c.id}",
@@ -174,24 +204,24 @@ def _root_link(c: Container, places: Places) -> dict[str, Any]:
     }
 
 
-def _identity(c: Container, _places: Places) -> dict[str, Any]:
+def _identity(c: Container, _places: Places, _key: str) -> dict[str, Any]:
     return dict(c.process_identity or {})
 
 
-def _frozen(c: Container, _places: Places) -> dict[str, Any]:
+def _frozen(c: Container, _places: Places, _key: str) -> dict[str, Any]:
     cgroup = c.holding("cgroup")
     return dict(cgroup.facts) if cgroup is not None else {}
 
 
-def _layer(layer: Layer, _places: Places) -> dict[str, Any]:
+def _layer(layer: Layer, _places: Places, _key: str) -> dict[str, Any]:
     return {"path": layer.path}
 
 
-def _staging(job: Job, _places: Places) -> dict[str, Any]:
+def _staging(job: Job, _places: Places, _key: str) -> dict[str, Any]:
     return {"path": job.staging}
 
 
-MAKERS: dict[str, Callable[[Any, Places], dict[str, Any]]] = {
+MAKERS: dict[str, Callable[[Any, Places, str], dict[str, Any]]] = {
     "directory": _directory,
     "cgroup": _cgroup,
     "init": _init,

@@ -7,7 +7,7 @@ LIVE = ("starting", "running", "paused", "stopping")
 WATCHED = (*LIVE, "restarting")
 
 # Held resources by status, in the order they are made; undone in reverse.
-RUN = ("directory", "cgroup", "init", "root_link", "release")
+RUN = ("directory", "cgroup", "init", "endpoint", "rules", "root_link", "release")
 HOLDS: dict[str, tuple[str, ...]] = {
     "creating": ("directory",),
     "created": ("directory",),
@@ -20,6 +20,11 @@ HOLDS: dict[str, tuple[str, ...]] = {
     "failed": ("directory",),
     "removing": (),
     "removed": (),
+    # networks
+    "active": ("bridge", "rules", "dns"),
+    # the host: its networks are one more reason to forward, and closed before they are open
+    "idle": (),
+    "networked": ("firewall", "forwarding"),
     # layers
     "published": ("layer",),
     # jobs
@@ -29,7 +34,9 @@ HOLDS: dict[str, tuple[str, ...]] = {
 }
 
 # Each stands on those before it, so they are undone from behind, in whatever order they were made anew.
-RANK = {kind: place for place, kind in enumerate(HOLDS["paused"])}
+RANK = {
+    kind: place for place, kind in enumerate(("firewall", "forwarding", "bridge", *HOLDS["paused"], "dns"))
+}
 
 # Survive a power cut: the intent must be on disk before the deed. The others die with the kernel.
 DISK = frozenset({"directory", "layer", "staging"})
@@ -38,11 +45,18 @@ DISK = frozenset({"directory", "layer", "staging"})
 MAKES_ROOM = frozenset({
     *("container.exited", "container.stop_requested", "container.kill_requested"),
     *("container.remove_requested", "exec.exited", "image.removed", "layer.remove_requested"),
+    *("network.remove_requested", "container.disconnected"),
     *("journal.archived", "job.abandoned", "host.booted", "effect.undo", "effect.done", "effect.failed", "effect.lost"),
 })  # fmt: skip
 
 # What a boot takes with it, whole. The root link is a file in ROOT: it dangles, and is still to be removed.
-VOLATILE = frozenset({"cgroup", "init", "release", "frozen"})
+VOLATILE = frozenset({
+    *("cgroup", "init", "release", "frozen"),
+    *("endpoint", "rules", "bridge", "dns", "firewall", "forwarding"),
+})  # fmt: skip
+
+# What a lease stands for: an address or port is somebody's as long as one of these may be there.
+NETWORKING = frozenset({"endpoint", "rules"})
 
 # Done once, held by nobody.
 ONE_SHOT = frozenset({"signal"})

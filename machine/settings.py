@@ -38,7 +38,15 @@ DEFAULTS: dict[str, Any] = {
     "auto_remove": False,
     "volumes": [],  # {"source", "target", "ro"}
     "tmpfs": [],  # {"target", "options"}
-    "network": "none",
+    "network": "none",  # none, host, container:<id>, or bridge: the networks of `connections`
+    "connections": [],  # {"network": id, "name", "ip", "ip6", "mac", "aliases"}, the first first
+    "ports": [],  # as asked: {"address": "" or the host's, "host_port": 0 for any, "port", "protocol"}
+    "publish_all": False,
+    "exposed": [],  # {"port", "protocol"}
+    "dns": [],
+    "dns_search": [],
+    "dns_options": [],
+    "hosts": [],  # NAME:IP each; host-gateway stands for the gateway's address
     "limits": {},  # memory, memory_swap, cpu_shares, cpu_quota, cpu_period, cpuset_cpus, cpuset_mems, pids
     "caps": list(DEFAULT_CAPS),
     "privileged": False,

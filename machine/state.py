@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eventstore import plainjson
-from machine.subjects import BRIEF, Container, Host, Image, Job, Layer, Subject
+from machine.subjects import BRIEF, Container, Host, Image, Job, Layer, Network, Subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Kinds of things that have streams of their own (`<kind>/<key>`), and the slot that holds the key. A State has
 # them by key in the attribute `<kind>s`. What may hold resources is settled in this order.
 KINDS: dict[str, tuple[type[Slots], str]] = {
+    "network": (Network, "id"),
     "container": (Container, "id"),
     "job": (Job, "id"),
     "layer": (Layer, "digest"),
@@ -33,6 +34,7 @@ class State:
     """
 
     def __init__(self) -> None:
+        self.networks: dict[str, Network] = {}
         self.containers: dict[str, Container] = {}
         self.layers: dict[str, Layer] = {}
         self.images: dict[str, Image] = {}
@@ -48,11 +50,14 @@ class State:
     def subject(self, stream: str) -> Subject | None:
         """The subject of a stream, where it still has one."""
         kind, _, key = stream.partition("/")
+        if kind == "host":
+            return self.host
         found = self._of(kind).get(key) if kind in KINDS else None
         return found if isinstance(found, Subject) else None
 
     def subjects(self) -> Iterator[Subject]:
-        """All that may hold resources."""
+        """All that may hold resources, those that others stand on first."""
+        yield self.host
         for kind, (cls, _) in KINDS.items():
             if issubclass(cls, Subject):
                 yield from self._of(kind).values()

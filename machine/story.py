@@ -29,16 +29,24 @@ THINGS = {
     "layer": "its files",
     "staging": "its staging directory",
     "signal": "a signal",
+    "endpoint": "its place on a network",
+    "rules": "its firewall rules",
+    "bridge": "its bridge",
+    "dns": "its name server",
+    "firewall": "the firewall's table",
+    "forwarding": "forwarding",
 }
 # Where "make X" and "made X" are no way to say it: kind -> (infinitive, past).
 MADE = {
     "release": ("run its program", "ran its program"),
     "frozen": ("freeze its processes", "froze its processes"),
+    "forwarding": ("turn forwarding on", "turned forwarding on, where it was off"),
 }
 # And where "undo X" and "undone: X" are none.
 UNMADE = {
     "release": ("end its program", "ended its program"),
     "frozen": ("let its processes go on", "let its processes go on"),
+    "forwarding": ("turn forwarding off", "turned forwarding off, where it had been off"),
 }
 EXITS = {
     "exit": "ended by itself",
@@ -58,6 +66,29 @@ def sentence(event: Any) -> str:
 
 def _created(e: Any) -> str:
     return f"created from {e.image or 'no image'}: {' '.join(e.command)}"
+
+
+def _start(e: Any) -> str:
+    if e.netns:
+        return f"asked to start in the network of {str(e.netns.get('id', ''))[:SHORT]}"
+    at = ", ".join(f"{_addresses(one)} on {one.get('name', '')}" for one in e.endpoints)
+    leads = ", ".join(map(_port, e.ports))
+    return "asked to start" + (f" at {at}" if at else "") + (f"; published: {leads}" if leads else "")
+
+
+def _addresses(endpoint: dict[str, Any]) -> str:
+    return " and ".join(str(text).partition("/")[0] for text in endpoint.get("addresses", ()))
+
+
+def _port(row: dict[str, Any]) -> str:
+    address = str(row.get("address", ""))
+    shown = f"[{address}]" if ":" in address else address
+    return f"{shown}:{row.get('host_port')} -> {row.get('port')}/{row.get('protocol')}"
+
+
+def _connected(e: Any) -> str:
+    name, at = e.connection.get("name", ""), _addresses(e.endpoint)
+    return f"connected to network {name}" + (f" at {at}" if at else "")
 
 
 def _stop(e: Any) -> str:
@@ -172,6 +203,11 @@ def _image(e: Any) -> str:
     return f"published {layers}, from {e.source.get('path', 'an unknown place')}"
 
 
+def _network(e: Any) -> str:
+    ranges = ", ".join(str(one.get("subnet", "")) for one in e.subnets)
+    return f"created{' without a way out' if e.internal else ''}: {e.driver} {e.device}, {ranges}"
+
+
 def _job_started(e: Any) -> str:
     return f"{e.kind} began: {e.subject} to {e.target}"
 
@@ -216,7 +252,7 @@ def _value(value: Any) -> str:
 
 WORDS: dict[str, Callable[[Any], str]] = {
     "container.created": _created,
-    "container.start_requested": lambda _: "asked to start",
+    "container.start_requested": _start,
     "container.monitored": lambda e: f"watched by process {e.pid} from now on",
     "container.stop_requested": _stop,
     "container.kill_requested": lambda e: f"asked to be sent {signal_name(e.signal)}",
@@ -227,6 +263,8 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "container.remove_requested": _remove,
     "container.renamed": lambda e: f"renamed to {e.name}",
     "container.updated": _updated,
+    "container.connected": _connected,
+    "container.disconnected": lambda e: f"disconnected from network {e.network[:SHORT]}",
     "container.health_changed": _health,
     "exec.started": _exec_started,
     "exec.exited": _exec_exited,
@@ -240,6 +278,8 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "layer.remove_requested": lambda _: "to be removed: nothing stands on it any more",
     "image.published": _image,
     "image.removed": lambda _: "removed",
+    "network.created": _network,
+    "network.remove_requested": lambda _: "asked to be removed",
     "job.started": _job_started,
     "job.finished": _job_finished,
     "job.abandoned": lambda e: f"given up: {e.reason}",

@@ -68,8 +68,11 @@ class Subject(Slots):
         return None
 
 
-# What lists show of a container, and what tells who may have its name.
-BRIEF = ("id", "name", "status", "image", "command", "created", "exit", "error", "stopped_by_user")
+# What lists show of a container, and what tells who may have its name, its addresses and its ports.
+BRIEF = (
+    *("id", "name", "status", "image", "command", "created", "exit", "error", "stopped_by_user"),
+    *("endpoints", "ports", "joins"),
+)
 
 
 class Container(Subject):
@@ -87,6 +90,7 @@ class Container(Subject):
         "command",
         "created",
         "ended_by_check",
+        "endpoints",
         "env_keys",
         "error",
         "execs",
@@ -95,9 +99,13 @@ class Container(Subject):
         "health",
         "id",
         "image",
+        "joins",
+        "last",
         "layers",
         "monitor",
         "name",
+        "netns",
+        "ports",
         "process",
         "restart_due",
         "restarts",
@@ -138,6 +146,12 @@ class Container(Subject):
         self.restarts = 0  # since a user last started it
         self.backoff = 0  # ns that the last restart was put off
         self.restart_due = 0  # CLOCK_BOOTTIME ns of the next start by its policy
+        # Its leases: nobody else's while it is watched, or may not have given them back yet.
+        self.endpoints: list[dict[str, Any]] = []  # see `machine.leases`; "leaving": being given back
+        self.ports: list[dict[str, Any]] = []
+        self.joins = ""  # the container whose network namespace it was created to share
+        self.netns: dict[str, Any] = {}  # whose network namespace it is in, where that is not its own
+        self.last: dict[str, Any] = {}  # {"endpoints", "ports"} of its last start: to be had again where free
 
     def _awake(self) -> None:
         self._rest: bytes | memoryview = b""
@@ -163,7 +177,7 @@ class Container(Subject):
         """The container that `rest`, its `process_identity` and the values of `BRIEF` describe."""
         self = cls.__new__(cls)
         self.id, self.name, self.status, self.image, self.command, self.created, *more = brief
-        self.exit, self.error, self.stopped_by_user = more
+        self.exit, self.error, self.stopped_by_user, self.endpoints, self.ports, self.joins = more
         self._rest, self._process = rest, process
         return self
 
@@ -200,6 +214,30 @@ class Container(Subject):
         return {key: init.facts[key] for key in ("pid", "start", "boot")}
 
 
+class Standing(Subject):
+    """What stays until it is removed, mended whenever it is found broken. `error`: why its last making failed."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, stream: str, status: str) -> None:
+        super().__init__(stream, status)
+        self.error: dict[str, Any] | None = None
+
+
+class Network(Standing):
+    """A bridge of ours. `subnets`: {"subnet", "gateway"} of each, IPv4 first."""
+
+    __slots__ = ("created", "device", "driver", "id", "internal", "labels", "name", "subnets")
+
+    def __init__(self, network_id: str) -> None:
+        super().__init__(f"network/{network_id}", "absent")
+        self.id, self.name, self.driver, self.device = network_id, "", "", ""
+        self.subnets: list[dict[str, Any]] = []
+        self.internal = False
+        self.labels: dict[str, str] = {}
+        self.created = 0
+
+
 class Layer(Subject):
     """An extracted image layer. A removed one stays as a mark: the same bytes may come again."""
 
@@ -234,20 +272,26 @@ class Image(Slots):
         self.created = 0
 
 
-class Host(Slots):
-    """The machine as last seen: its boot id tells a reboot, its machine id another machine."""
+class Host(Standing):
+    """The machine as last seen: its boot id tells a reboot, its machine id another machine.
 
-    __slots__ = ("boot", "boots", "machine", "version")
+    `networks`: id -> families (4, 6) to be forwarded, of each that is there; the firewall stands while any is.
+    """
+
+    __slots__ = ("boot", "boots", "machine", "networks")
 
     def __init__(self) -> None:
+        super().__init__("host", "idle")
         self.boot = self.machine = ""
         self.boots = 0
-        self.version = 0
+        self.networks: dict[str, list[int]] = {}
 
 
 def shape() -> str:
     """All slots of all subjects: a snapshot of other slots cannot be loaded."""
-    return repr([BRIEF, *((cls.__name__, _slots(cls)) for cls in (Held, Container, Layer, Job, Image, Host))])
+    return repr(
+        [BRIEF, *((cls.__name__, _slots(cls)) for cls in (Held, Container, Network, Layer, Job, Image, Host))]
+    )
 
 
 def _slots(cls: type) -> list[str]:

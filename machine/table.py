@@ -27,6 +27,8 @@ VERBS: tuple[str, ...] = (
     "exec",
     "rename",
     "update",
+    "connect",
+    "disconnect",
     "commit",
     "cp",
 )
@@ -73,6 +75,22 @@ TABLE: dict[str, dict[str, str]] = {
         "failed": "failed",
     },
     "update": {
+        "created": "created",
+        "running": "running",
+        "paused": "paused",
+        "exited": "exited",
+        "restarting": "restarting",
+        "failed": "failed",
+    },
+    "connect": {
+        "created": "created",
+        "running": "running",
+        "paused": "paused",
+        "exited": "exited",
+        "restarting": "restarting",
+        "failed": "failed",
+    },
+    "disconnect": {
         "created": "created",
         "running": "running",
         "paused": "paused",

@@ -26,6 +26,8 @@ PHASES: dict[str, tuple[frozenset[str], str]] = {
     "container.updated": (frozenset({"idle", "run"}), ""),
     "container.health_changed": (frozenset({"run"}), ""),
     "container.monitored": (frozenset({"idle", "run", "removing"}), ""),
+    "container.connected": (frozenset({"idle", "run"}), ""),
+    "container.disconnected": (frozenset({"idle", "run"}), ""),
     "exec.started": (frozenset({"run"}), ""),
     "exec.exited": (frozenset({"run", "removing"}), ""),
 }
@@ -34,11 +36,16 @@ PHASES: dict[str, tuple[frozenset[str], str]] = {
 STANDS_ON = {
     "cgroup": "directory",
     "init": "cgroup",
+    "endpoint": "init",
     "root_link": "init",
     "release": "init",
     "frozen": "release",
+    "dns": "bridge",
+    "forwarding": "firewall",
 }
-DIE_WITH_THE_KERNEL = frozenset({"cgroup", "init", "release", "frozen"})
+DIE_WITH_THE_KERNEL = frozenset({
+    *("cgroup", "init", "release", "frozen", "endpoint", "rules", "bridge", "dns", "firewall", "forwarding"),
+})  # fmt: skip
 
 
 class Life:
@@ -52,6 +59,7 @@ class Life:
         self.runs = False  # since its last start, the program was let go
         self.held: set[tuple[str, str]] = set()
         self.leftovers: set[tuple[str, str]] = set()
+        self.unmade: set[tuple[str, str]] = set()  # held, but their making failed: it may be tried again
         self.open: tuple[str, str, str] | None = None  # verb, kind, key of an intent without an outcome
 
     @property
@@ -100,7 +108,7 @@ class Life:
         wrong = self._intent(event)
         if event.kind == "signal":
             return wrong if self._has("release") else [*wrong, "before the program runs"]
-        if row in self.held:
+        if row in self.held - self.unmade:
             wrong.append("is held already")
         below = STANDS_ON.get(event.kind)
         if below is not None and not self._has(below):
@@ -127,6 +135,7 @@ class Life:
 
     def _done(self, event: Any) -> list[str]:
         wrong = self._outcome(event)
+        self.unmade.discard((event.kind, event.key))
         self.runs = self.runs or (event.verb == "do" and event.kind == "release")
         if event.verb == "undo":
             self.held.discard((event.kind, event.key))
@@ -139,6 +148,8 @@ class Life:
         if event.verb == "undo" and row in self.held:
             self.held.discard(row)
             self.leftovers.add(row)
+        if event.verb == "do":
+            self.unmade.add(row)
         if event.verb == "do" and event.kind == "directory" and self.phase == "idle":
             self.phase = "removing"
         elif event.verb == "do" and self.phase == "run" and not self.runs:
@@ -146,7 +157,8 @@ class Life:
         return wrong
 
     def _lost(self, event: Any) -> None:
-        self.held.discard((event.kind, event.key))
+        if (event.kind, event.key) not in self.unmade:
+            self.held.discard((event.kind, event.key))
         if self.open is not None and self.open[1:] == (event.kind, event.key):
             self.open = None
 

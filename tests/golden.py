@@ -6,7 +6,7 @@ import errno
 from typing import Any
 
 from eventstore.schema import Schema
-from machine import decide
+from machine import decide, networks
 from machine import events as ev
 from machine.decide_health import note_health
 from machine.events import SCHEMA
@@ -92,6 +92,17 @@ def wait_for_the_restart(computer: Computer) -> None:
     computer.decide(decide.restart_now, the_id(computer), computer.clock.now)
 
 
+def come_and_go(computer: Computer) -> None:
+    """A network of which nothing was made yet, and a container that was to be on it."""
+    engine, wanted = computer.engine, networks.Wanted("2e7" + "0" * 61, "net")
+    wanted.v6 = True
+    engine.decide(networks.create, wanted)
+    asked = {"ip": "", "ip6": "", "mac": "", "aliases": ["db"]}
+    engine.decide(networks.connect, "net", "c1", asked)
+    engine.decide(networks.disconnect, "net", "c1")
+    engine.decide(networks.remove, "net")
+
+
 # --- scenarios -----------------------------------------------------------------------------------------
 
 CREATE, RESTARTS = create(), create(restart={"policy": "on-failure", "max": 3})
@@ -150,6 +161,7 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
     "reboot-restarts.restarting": (RESTARTS, start, Computer.power_cut),
     "rm-force.removed": (CREATE, start, pause, remove(force=True)),
     "cgroup-busy.removed": (CREATE, start, refuse("remove_cgroup", errno.EBUSY), remove(force=True)),
+    "network-unmade.created": (create(network="bridge"), come_and_go),
     "import.published": (IMPORT,),
     "import-abandoned.abandoned": (run_a_job("1ayer", fails=True),),
     "rmi.removed": (IMPORT, remove_image("x")),

@@ -11,7 +11,7 @@ from eventstore.errors import JournalError
 from machine import decide
 from machine.errors import MachineError
 from machine.events import SCHEMA
-from machine.resources import HOLDS
+from machine.plan import wanted
 from tests.event_order import violations
 from tests.fakes import Fuse
 from tests.steps import (
@@ -93,7 +93,7 @@ def test_a_calm_life_is_in_order_and_ends_with_what_its_status_holds(name: str) 
 
     assert violations(computer.disk.events(SCHEMA)) == []
     for container in computer.world.containers.values():
-        assert sorted(row.kind for row in container.held) == sorted(HOLDS[container.status])
+        assert sorted(row.kind for row in container.held) == sorted(kind for kind, _ in wanted(container))
 
 
 @pytest.mark.parametrize("name", LIVES)

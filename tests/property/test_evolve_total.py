@@ -15,8 +15,19 @@ from machine.world import World
 from tests.histories import IN_LIFE, History, container_id, in_status
 
 C1 = container_id("a")
-KINDS = sorted({kind for held in HOLDS.values() for kind in held} | {"signal", "endpoint"})
-STREAMS = (f"container/{C1}", "container/b", "layer/l", "image/i", "job/j", "host", "journal", "", "x/y/z")
+KINDS = sorted({kind for held in HOLDS.values() for kind in held} | {"signal"})
+STREAMS = (
+    f"container/{C1}",
+    "container/b",
+    "layer/l",
+    "image/i",
+    "network/n",
+    "job/j",
+    "host",
+    "journal",
+    "",
+    "x/y/z",
+)
 
 texts = st.sampled_from(("", "c1", C1, "do", "undo", "change", "staging", "l", "j", *KINDS))
 numbers = st.sampled_from((-1, 0, 1, 9, 1 << 62))
@@ -26,7 +37,11 @@ values: st.SearchStrategy[Any] = st.recursive(
     max_leaves=4,
 )
 documents = st.dictionaries(
-    st.sampled_from(("limits", "auto_remove", "pid", "path", "x")), values, max_size=3
+    st.sampled_from(
+        ("limits", "auto_remove", "pid", "path", "network", "names", "subnet", "internal", "connections", "x")
+    ),
+    values,
+    max_size=3,
 )
 
 # By annotation; a field of another type needs a row here.
@@ -37,6 +52,8 @@ OF_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "bool": st.booleans(),
     "list[str]": st.lists(texts, max_size=2),
     "dict[str, Any]": documents,
+    "list[dict[str, Any]]": st.lists(documents, max_size=2),
+    "dict[str, str]": st.dictionaries(texts, texts, max_size=2),
     "dict[str, int | str]": st.dictionaries(texts, numbers | texts, max_size=2),
 }
 
@@ -71,6 +88,8 @@ def test_every_kind_of_event_in_every_state_folds() -> None:
         "bool": False,
         "list[str]": [],
         "dict[str, Any]": {},
+        "list[dict[str, Any]]": [],
+        "dict[str, str]": {},
         "dict[str, int | str]": {},
     }
     for status in IN_LIFE:

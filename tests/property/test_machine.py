@@ -14,7 +14,7 @@ from machine import decide
 from machine import events as ev
 from machine.errors import MachineError
 from machine.plan import Step, leftover_steps, plan, wanted
-from machine.resources import DISK, HOLDS
+from machine.resources import DISK
 from machine.subjects import Container, Subject
 from machine.world import World
 from tests.event_order import violations
@@ -186,7 +186,7 @@ def test_settled_after_each_command_the_world_is_as_the_model_says(asked: list[C
             name: name for name in model.status
         }
         for container in world.containers.values():
-            assert sorted(row.kind for row in container.held) == sorted(HOLDS[container.status])
+            assert sorted(row.kind for row in container.held) == sorted(kind for kind, _ in wanted(container))
     assert violations(machine.history.events) == []
 
 
@@ -323,7 +323,7 @@ def test_whatever_happened_settling_comes_to_rest_in_order_and_without_anomalies
     for container in machine.world.containers.values():
         assert container.status not in ("creating", "starting", "removing")
         assert container.pending is None
-        assert sorted(row.kind for row in container.held) == sorted(HOLDS[container.status])
+        assert sorted(row.kind for row in container.held) == sorted(kind for kind, _ in wanted(container))
 
 
 @settings(max_examples=80, deadline=None)

@@ -8,7 +8,7 @@ import pytest
 
 from eventstore.errors import WriteFailed
 from machine import decide
-from machine import events as ev
+from machine.events import SCHEMA
 from machine.resources import MAKES_ROOM
 from tests.engine_bench import C1, STREAM, Bench, Refusal
 from tests.histories import BOOT, MACHINE, created
@@ -192,4 +192,4 @@ def test_on_a_full_disk_what_runs_can_end_and_be_removed(end: Any) -> None:
 
 
 def test_what_may_use_the_reserve_are_events_that_exist() -> None:
-    assert {event.tag for event in ev.EVENTS} >= MAKES_ROOM
+    assert {*SCHEMA.by_tag} >= MAKES_ROOM

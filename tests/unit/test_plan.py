@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from machine import decide
+from machine import decide, plan_network
 from machine.plan import MAKERS, Step, leftover_steps, plan
-from machine.resources import HOLDS, ONE_SHOT
+from machine.resources import HOLDS, NETWORKING, ONE_SHOT
 from machine.subjects import Container
 from tests.histories import (
     BOOT,
@@ -57,12 +57,17 @@ def noting(kind: str) -> tuple[list[dict[str, Any]], Outcome]:
     return specs, how
 
 
+def without_networks(status: str) -> list[str]:
+    """What a container of that status holds that is on no network."""
+    return [kind for kind in HOLDS[status] if kind not in NETWORKING]
+
+
 # --- the table ---------------------------------------------------------------------------------------
 
 
 def test_every_kind_that_is_held_has_a_maker_of_its_specification() -> None:
-    assert {kind for held in HOLDS.values() for kind in held} == set(MAKERS)
-    assert not ONE_SHOT & set(MAKERS)
+    assert {kind for held in HOLDS.values() for kind in held} == {*MAKERS, *plan_network.MAKERS}
+    assert not ONE_SHOT & {*MAKERS, *plan_network.MAKERS}
 
 
 @pytest.mark.parametrize("status", [s for s in IN_LIFE if s not in ("creating", "starting", "removing")])
@@ -71,7 +76,7 @@ def test_a_settled_container_holds_what_its_status_holds(status: str) -> None:
     history.settle(STREAM)
 
     assert c1(history).status == status
-    assert kinds(history) == list(HOLDS[status])
+    assert kinds(history) == without_networks(status)
     assert all(row.done for row in c1(history).held)
 
 
@@ -191,7 +196,7 @@ def test_a_failed_pause_lets_the_container_run_on() -> None:
     history = in_status("paused")
 
     assert history.settle(STREAM, failing(("do", "frozen"))) == ["do frozen", "undo frozen"]
-    assert (c1(history).status, kinds(history)) == ("running", list(HOLDS["running"]))
+    assert (c1(history).status, kinds(history)) == ("running", without_networks("running"))
 
 
 def test_a_failed_new_link_does_not_loop_and_does_not_end_the_container() -> None:

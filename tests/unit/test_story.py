@@ -49,9 +49,10 @@ def test_an_event_that_was_decoded_in_bulk_is_told_alike(kind: type[Event]) -> N
 
 def test_every_kind_of_resource_has_a_name() -> None:
     from machine.plan import MAKERS
+    from machine.plan_network import MAKERS as OF_NETWORKS
     from machine.resources import ONE_SHOT
 
-    assert set(THINGS) == set(MAKERS) | ONE_SHOT
+    assert set(THINGS) == {*MAKERS, *OF_NETWORKS} | ONE_SHOT
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from eventstore import plainjson
-from machine import decide
+from machine import decide, networks
 from machine import events as ev
 from machine.plan import plan
 from machine.subjects import Container, Held, Host, Image, Job, Layer, Slots
@@ -60,6 +60,7 @@ def busy() -> History:
     history.decide(
         decide.begin_job, ev.JobStarted(id="1", kind="cp", subject="x", target="y", staging="/root/staging/1")
     )
+    history.decide(networks.create, networks.Wanted("f" * 64, "net"))
     history.note(STREAM, ev.ContainerUnpauseRequested())
     return history
 
@@ -152,7 +153,8 @@ def test_a_monitors_world_follows_its_container_and_the_host_alone() -> None:
 
     assert list(narrow.containers) == [C1]
     assert narrow.containers[C1].dump() == whole.world.containers[C1].dump()
-    assert narrow.host.dump() == whole.world.host.dump()
+    of_networks = {"networks": {}, "status": "idle"}  # their streams are nothing to it
+    assert narrow.host.dump() == {**whole.world.host.dump(), **of_networks}
     assert (narrow.jobs, narrow.images, narrow.layers) == ({}, {}, {})
 
 
@@ -197,6 +199,8 @@ def test_subjects_are_all_that_may_hold_resources() -> None:
     history = busy()
 
     assert {subject.stream.partition("/")[0] for subject in history.world.subjects()} == {
+        "host",
+        "network",
         "container",
         "job",
         "layer",
