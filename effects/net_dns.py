@@ -15,7 +15,7 @@ _READABLE = 0o755
 class Dns:
     """dnsmasq(8), which reads a file of names for each container that is there, and asks the host's servers else.
 
-    spec    device: the bridge   gateways: where it listens, and nowhere else, "192.168.10.1/24"
+    spec    device: the bridge, by which it is asked, and by no other
             directory: of the files, its pid file among them   internal: nothing but the names it knows
     facts   pid, start, boot
 
@@ -61,13 +61,14 @@ def _argument(spec: Spec) -> str:
 
 
 def _argv(spec: Spec) -> list[str]:
-    listen = [f"--listen-address={gateway.partition('/')[0]}" for gateway in spec["gateways"]]
     return [
         _argument(spec),
         "--hostsdir=/tmp",  # its own: see `run_server`
         "--pid-file=/tmp/.pid",
-        *listen,
-        "--bind-interfaces",
+        # By device and not by address, and `dynamic`: then it minds by which device a question came. To a socket
+        # that is merely bound to the gateway's address, a neighbour with a route could ask.
+        f"--interface={spec['device']}",
+        "--bind-dynamic",
         "--except-interface=lo",
         "--conf-file=/dev/null",
         "--no-hosts",

@@ -259,7 +259,7 @@ class FakeNetwork:
         parent = self._net.tree.at(directory)
         if name in self._kernel.missing:
             raise oserror(errno.ENOENT, name)
-        listens = {word for word in argv if word.startswith("--listen-address=")}
+        listens = {word for word in argv if word.startswith("--interface=")}
         for other in self._kernel.processes.values():
             if other.lives and listens & set(other.config.get("argv", ())):
                 raise oserror(errno.EADDRINUSE, name)

@@ -164,6 +164,18 @@ def test_names_are_known_while_their_container_is_there(made: Kit, net: Network)
     assert "10.101.0.2" in lookup("web")
 
 
+def test_names_are_told_to_nobody_outside(made: Kit, net: Network) -> None:
+    made.guest("web", net, 2)
+    other = made.guest("other", made.network(102), 2)
+    made.lab.neighbour.links(f"route add 10.101.0.0/24 via {Lab.HOST}\nroute add fd65::/64 via {Lab.HOST6}\n")
+
+    for place in (made.lab.neighbour, other.machine):
+        for server in ("10.101.0.1", "fd65::1"):
+            command = ("timeout", "1", "busybox", "nslookup", "web", server)
+            assert "10.101.0.2" not in place.run(*command, check=False), (place.name, server)
+    assert "10.101.0.2" in made.lab.host.run("busybox", "nslookup", "web", "10.101.0.1")
+
+
 def test_a_host_that_forwards_because_of_us_is_no_router_for_others(made: Kit, net: Network) -> None:
     made.guest("web", net, 2)
     lab = made.lab
