@@ -22,7 +22,7 @@ class Wire:
 
     def __init__(self, guest: Guest) -> None:
         self.guest = guest
-        self.mac = guest.sh("cat /sys/class/net/eth0/address").strip()
+        self.mac = guest.run("ip", "-o", "link", "show", "eth0").partition("link/ether ")[2].split()[0]
 
     def send(self, kind: int, data: bytes, *, to: bytes = EVERYBODY, source: str = "") -> None:
         with self.guest.door(socket.AF_PACKET, socket.SOCK_RAW) as door:

@@ -226,12 +226,17 @@ class Lab:
         while "dnsmasq" not in self.internet.run("ss", "-Hlunp", "sport", "=", ":53"):
             assert self._servers[-1].poll() is None, "dnsmasq ended"
 
-    def close(self) -> None:
-        for process in self._servers:
+    def fall_silent(self) -> None:
+        """Nobody answers any more."""
+        while self._servers:
+            process = self._servers.pop()
             process.kill()
             process.wait()
             if process.stdout:
                 process.stdout.close()
+
+    def close(self) -> None:
+        self.fall_silent()
         for machine in self._machines:
             machine.close()
 

@@ -127,7 +127,8 @@ class Net(Docker):
 
     def left(self) -> list[str]:
         """What the host's network still has of us once all is removed, the default network aside."""
-        now = snapshot(self.lab.host)
+        self.lab.fall_silent()
+        now = self.now()
         default = f"md-{self.root_id}" in self.links()
         found = [] if default else network_left(self.before, now)
         found += [f"link {name}" for name in self.links() if name != f"md-{self.root_id}"]
