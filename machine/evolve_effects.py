@@ -56,6 +56,8 @@ def _done(c: Subject, e: Any) -> None:
     c.pending = None
     if e.verb == "undo":
         _drop(c, e.kind, e.key)
+        if e.kind == "forwarding":
+            _anew(c, "firewall")
         return
     if e.kind in ONE_SHOT:
         _consume(c, e.key)
@@ -71,11 +73,20 @@ def _done(c: Subject, e: Any) -> None:
         row.facts = {**row.facts, **e.facts}
         return
     row.facts = e.facts
-    if e.kind == "directory":
+    if e.kind == "forwarding":
+        _anew(c, "firewall")
+    elif e.kind == "directory":
         if c.status == "creating":
             move(c, "ready", e)
     elif e.kind == "release" and c.status in ("starting", "stopping"):
         move(c, "released", e)
+
+
+def _anew(c: Subject, kind: str) -> None:
+    """Its specification is another now; making it once more brings it there, and leaves what others keep in it."""
+    for row in c.held:
+        if row.kind == kind:
+            row.done = False
 
 
 def _failed(c: Subject, e: Any) -> None:

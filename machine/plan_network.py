@@ -65,8 +65,11 @@ def _dns(net: Network, places: Places, _key: str) -> dict[str, Any]:
     }
 
 
-def _firewall(_host: Host, places: Places, _key: str) -> dict[str, Any]:
-    return {"table": table(places), "mark": mark(places, "firewall")}
+def _firewall(host: Host, places: Places, _key: str) -> dict[str, Any]:
+    settings = [
+        name for row in host.held if row.kind == "forwarding" for name in row.facts.get("turned_on", ())
+    ]
+    return {"turned_on": settings, "table": table(places), "mark": mark(places, "firewall")}
 
 
 def _forwarding(_host: Host, places: Places, key: str) -> dict[str, Any]:

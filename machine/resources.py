@@ -22,9 +22,9 @@ HOLDS: dict[str, tuple[str, ...]] = {
     "removed": (),
     # networks
     "active": ("bridge", "rules", "dns"),
-    # the host: its networks are one more reason to forward, and closed before they are open
+    # the host
     "idle": (),
-    "networked": ("firewall", "forwarding"),
+    "networked": ("forwarding", "firewall"),
     # layers
     "published": ("layer",),
     # jobs
@@ -35,7 +35,7 @@ HOLDS: dict[str, tuple[str, ...]] = {
 
 # Each stands on those before it, so they are undone from behind, in whatever order they were made anew.
 RANK = {
-    kind: place for place, kind in enumerate(("firewall", "forwarding", "bridge", *HOLDS["paused"], "dns"))
+    kind: place for place, kind in enumerate(("forwarding", "firewall", "bridge", *HOLDS["paused"], "dns"))
 }
 
 # Survive a power cut: the intent must be on disk before the deed. The others die with the kernel.

@@ -41,7 +41,6 @@ STANDS_ON = {
     "release": "init",
     "frozen": "release",
     "dns": "bridge",
-    "forwarding": "firewall",
 }
 DIE_WITH_THE_KERNEL = frozenset({
     *("cgroup", "init", "release", "frozen", "endpoint", "rules", "bridge", "dns", "firewall", "forwarding"),
@@ -136,6 +135,8 @@ class Life:
     def _done(self, event: Any) -> list[str]:
         wrong = self._outcome(event)
         self.unmade.discard((event.kind, event.key))
+        if event.kind == "forwarding":  # the firewall's rules depend on what had been off
+            self.unmade |= {row for row in self.held if row[0] == "firewall"}
         self.runs = self.runs or (event.verb == "do" and event.kind == "release")
         if event.verb == "undo":
             self.held.discard((event.kind, event.key))
