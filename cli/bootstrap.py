@@ -16,7 +16,7 @@ from machine.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any
 
     from effects.handler import Effects
@@ -35,13 +35,14 @@ def open_journal(
     *,
     cursor: Cursor | None = None,
     decode: Callable[[bytes], list[Event]] | None = None,
+    only: Collection[str] = (),
     read_only: bool = False,
 ) -> Journal:
-    """The root's journal; made where it is missing and writing is meant. Raises JournalError."""
+    """The root's journal; made where it is missing and writing is meant. `only`: see Journal.open. Raises JournalError."""
     where = f"{root}/journal"
     if read_only:
         return Journal.open(where, SCHEMA, run_dir=run, cursor=cursor, decode=decode, read_only=True)
-    return Journal.open_or_create(where, SCHEMA, run_dir=run, cursor=cursor, decode=decode)
+    return Journal.open_or_create(where, SCHEMA, run_dir=run, cursor=cursor, decode=decode, only=only)
 
 
 def places(root: str, run: str, journal: Journal) -> Places:

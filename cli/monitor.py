@@ -64,9 +64,10 @@ class Monitor:
         parts = {"containers": [request["container"]], "host": request["host"], "journal": request["journal"]}
         world = World.load(parts)
         self.container: Container = next(iter(world.containers.values()))
-        world.only = self.stream = self.container.stream
+        self.stream = self.container.stream
         root, run = request["root"], request["run"]
-        journal = bootstrap.open_journal(root, run, cursor=Cursor.load(request["cursor"]))
+        needed = (self.stream, "host", "journal")
+        journal = bootstrap.open_journal(root, run, cursor=Cursor.load(request["cursor"]), only=needed)
         self.host = LinuxHost()
         actor = Actor({**request["by"], "pid": os.getpid()}, request["op"])
         where = bootstrap.places(root, run, journal)

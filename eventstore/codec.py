@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 GENESIS = "A" * 43  # the link before the first line: 32 zero bytes
 END = len(',"h":"') + 43 + len('"}\n')  # bytes of a line behind what its link covers
+_KEYS, _SCALARS = frozenset({str}), frozenset({str, bool, type(None)})
 _LEAST, _MOST = -(1 << 63), (1 << 64) - 1  # the integers that every reader takes
 
 
@@ -71,20 +72,23 @@ def sha256_hex(data: bytes) -> bytes:
 def check(value: Any) -> None:
     """Raise TypeError unless `value` is plain JSON that all readers understand: no floats, keys are str."""
     kind = type(value)
-    if kind is str or kind is bool or value is None:
+    if kind is dict:
+        if not _KEYS.issuperset(map(type, value)):
+            raise TypeError(
+                f"key {next(key for key in value if type(key) is not str)!r} of an event is no string"
+            )
+        items = value.values()
+    elif kind is list or kind is tuple:
+        items = value
+    elif kind in _SCALARS or (kind is int and _LEAST <= value <= _MOST):
         return
-    if kind is int and _LEAST <= value <= _MOST:
-        return
-    if kind is list or kind is tuple:
-        for item in value:
-            check(item)
-    elif kind is dict:
-        for key, item in value.items():
-            if type(key) is not str:
-                raise TypeError(f"key {key!r} of an event is no string")
-            check(item)
     else:
         raise TypeError(f"{value!r} of {kind.__name__} cannot be in an event")
+    if not _SCALARS.issuperset(map(type, items)):
+        for item in items:
+            kind = type(item)
+            if kind not in _SCALARS and not (kind is int and _LEAST <= item <= _MOST):
+                check(item)
 
 
 def to_json(value: dict[str, Any]) -> bytes:
@@ -110,11 +114,8 @@ def encode(event: Event) -> bytes:
     for name in ENVELOPE:
         line[name] = have[name]
     for name in event.fields:
-        value = have[name]
-        if type(value) is not str:
-            check(value)
-        line[name] = value
-    check(line["by"])
+        line[name] = have[name]
+    check(line)
     return to_json(line)[:-1]
 
 
@@ -161,6 +162,26 @@ def frame_of(line: bytes) -> tuple[int, int]:
     if start < 0 or not durable.isdigit() or (mark and not more.isdigit()):
         raise Malformed("has no durable mark")
     return int(durable), int(more or b"0")
+
+
+def stream_of(line: bytes) -> bytes:
+    """The stream of a line, still JSON-encoded: an unescaped quote cannot be inside it."""
+    start = line.find(b',"s":"') + 6
+    return line[start : line.find(b'","v":', start)]
+
+
+def encoded(text: str) -> bytes:
+    """A string as it is within a line."""
+    return to_json({"": text})[5:-2]
+
+
+def number_of(line: bytes) -> int:
+    """The `n` of a line, which follows its tag. Malformed where it does not."""
+    start = line.find(b'","n":') + 6
+    number = line[start : line.find(b",", start)]
+    if start < 6 or not number.isdigit():  # noqa: PLR2004 - not found
+        raise Malformed("has no number")
+    return int(number)
 
 
 def parse(line: bytes) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Event:
     tag: ClassVar[str]
     fields: ClassVar[tuple[str, ...]]
     defaults: ClassVar[dict[str, Any]]
+    _names: ClassVar[frozenset[str]]  # the fields once more
 
     n: int
     ts: int
@@ -53,15 +54,16 @@ class Event:
     def __init_subclass__(cls, *, tag: str) -> None:
         cls.tag = tag
         cls.fields = tuple(cls.__dict__.get("__annotations__", ()))  # noqa: RUF063 - `import inspect` costs 8 ms
+        cls._names = frozenset(cls.fields)
         cls.defaults = {name: cls.__dict__[name] for name in cls.fields if name in cls.__dict__}
 
     def __init__(self, **values: Any) -> None:
-        missing = [name for name in self.fields if name not in values and name not in self.defaults]
-        unknown = values.keys() - set(self.fields)
-        if missing or unknown:
-            raise TypeError(f"{type(self).__name__}: missing {missing}, unknown {sorted(unknown)}")
-        self.__dict__.update(self.defaults)
-        self.__dict__.update(values)
+        have = self.__dict__
+        have.update(self.defaults)
+        have.update(values)
+        if have.keys() != self._names:
+            missing, unknown = sorted(self._names - have.keys()), sorted(values.keys() - self._names)
+            raise TypeError(f"{type(self).__name__}: missing {missing}, unknown {unknown}")
 
     def payload(self) -> dict[str, Any]:
         """The event's own fields, without the envelope, in the order of their annotation."""

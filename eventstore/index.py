@@ -12,7 +12,7 @@ from hashlib import sha256
 from itertools import pairwise
 from zlib import crc32
 
-from eventstore.codec import END, chain, link_of, parse, to_json
+from eventstore.codec import END, chain, encoded, link_of, parse, stream_of
 from eventstore.errors import Malformed
 from eventstore.segments import name_of, write_all
 
@@ -48,8 +48,8 @@ class Mark:
 
 def of_stream(stream: str) -> Mark:
     """Lines of a stream."""
-    name = _encoded(stream)
-    return Mark(name, b',"s":"%b","v":' % name, lambda line: _stream_of(line) == name)
+    name = encoded(stream)
+    return Mark(name, b',"s":"%b","v":' % name, lambda line: stream_of(line) == name)
 
 
 def of_word(word: str, schema: Schema) -> Mark:
@@ -62,19 +62,8 @@ def _key(name: bytes) -> bytes:
     return sha256(name).digest()[:8]
 
 
-def _encoded(text: str) -> bytes:
-    """A string as it is within a line."""
-    return to_json({"": text})[5:-2]
-
-
 def _word(value: str) -> bytes:
-    return b"\0" + _encoded(value[:WORD])  # no stream has a raw NUL within a line
-
-
-def _stream_of(line: bytes) -> bytes:
-    """The stream of a line, still JSON-encoded: an unescaped quote cannot be inside it."""
-    start = line.find(b',"s":"') + 6
-    return line[start : line.find(b'","v":', start)]
+    return b"\0" + encoded(value[:WORD])  # no stream has a raw NUL within a line
 
 
 def _words_of(line: bytes, schema: Schema) -> set[bytes]:
@@ -159,7 +148,7 @@ class Index:
         for line in data.split(b"\n")[:-1]:
             place = (offset, len(line) + 1)
             offset += place[1]
-            places.setdefault(_stream_of(line), []).append(place)
+            places.setdefault(stream_of(line), []).append(place)
             for word in _words_of(line, self._schema):
                 places.setdefault(word, []).append(place)
         keyed = sorted((_key(name), found) for name, found in places.items())

@@ -19,7 +19,7 @@ from eventstore.writer import Transaction, Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import TypedDict, Unpack
 
     from eventstore.event import Event
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         """What `open`, `create` and `open_or_create` take alike."""
 
         decode: Callable[[bytes], list[Event]] | None
+        only: Collection[str]
         clock: Clock
         segment_size: int
         deadline: float
@@ -68,6 +69,7 @@ class Journal:
         run_dir: str,
         cursor: Cursor | None = None,
         decode: Callable[[bytes], list[Event]] | None = None,
+        only: Collection[str] = (),
         read_only: bool = False,
         clock: Clock = clock,
         segment_size: int = SEGMENT_SIZE,
@@ -75,10 +77,11 @@ class Journal:
     ) -> Journal:
         """At `cursor` (default: before everything), recovered if nobody has done so since the boot.
 
-        `decode` (bulk.bulk_decoder) is used where there is much to read. JournalMissing, NewerSchema, Corrupt,
+        `decode` (bulk.bulk_decoder) is used where there is much to read. `only`: the projection is of these streams
+        alone; the lines of others are checked but not decoded, and nothing may be appended to them. JournalMissing, NewerSchema, Corrupt,
         StaleCursor, NotReadable; unless `read_only` also NotWritable, LockTimeout, ForeignHost.
         """
-        tail = Tail(directory, schema, cursor or Cursor(), decode=decode, lenient=read_only)
+        tail = Tail(directory, schema, cursor or Cursor(), decode=decode, lenient=read_only, only=only)
         if read_only:
             return cls(tail, None)
         lock = Lock(os.path.join(directory, LOCK), deadline)

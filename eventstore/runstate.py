@@ -20,7 +20,7 @@ _HEAD = struct.Struct("=8s36s4xQQ")  # magic, boot id, device and inode of the j
 _STATE = struct.Struct("=Q?7xQ")
 _DURABLE = 64  # u64: lines up to this number are on disk
 _FAILED = 72  # one byte: a sync failed and its segment was not yet written anew
-_ACTIVE = 80  # u64: number of the first line of the segment that is written to
+_ACTIVE = 80  # u64: number of the first line of the segment that is written to; 0 while the next is made
 _SIZE = 96
 
 

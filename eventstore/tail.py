@@ -6,7 +6,7 @@ import gc
 import os
 import stat
 
-from eventstore.codec import END, chain, fast_sha256, frame_of, link_of
+from eventstore.codec import END, chain, encoded, fast_sha256, frame_of, link_of, number_of, stream_of
 from eventstore.codec import decode as decode_line
 from eventstore.cursor import Cursor
 from eventstore.errors import AheadOfJournal, Corrupt, JournalMissing, Malformed, StaleCursor
@@ -14,7 +14,7 @@ from eventstore.segments import LINE_LIMIT, header_of, name_of, open_segment, se
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from typing import Protocol
 
     from eventstore.codec import Digest
@@ -52,7 +52,8 @@ class Tail:
 
     `decode` turns pieces of whole lines into events where there is much to read. Sealed segments are
     then checked by their digest, everything else by the chain. Damage raises Corrupt; with `lenient`
-    (nobody has recovered the journal since the boot) a torn end is left out instead.
+    (nobody has recovered the journal since the boot) a torn end is left out instead. `only`: the streams whose
+    events are wanted, where that is not all; the others' lines are checked alike, but not decoded.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Tail:
         *,
         decode: Callable[[bytes], list[Event]] | None = None,
         lenient: bool = False,
+        only: Collection[str] = (),
     ) -> None:
         self.directory = directory
         self.schema = schema
@@ -73,6 +75,7 @@ class Tail:
         self.ahead = False  # the projection has more, or only a part, of what is behind the cursor
         self.header: SegmentHeader
         self._bulk = decode
+        self._only = frozenset(map(encoded, only))
         self._file, self._size = -1, 0
         self._complete = False  # there was once no segment behind the one at hand
         self._digest: Digest | None = None  # over the segment so far, where it is read from its start in bulk
@@ -106,7 +109,7 @@ class Tail:
     def catch_up(self, projection: Projection) -> int:
         """Apply all that was written since; how many events it was."""
         self.refuse_if_ahead()
-        if self._nothing_new():
+        if self.nothing_new():
             return 0
         count, apply = 0, projection.apply
         collecting = gc.isenabled()
@@ -123,15 +126,14 @@ class Tail:
         self.ahead = False
         return count
 
-    def _nothing_new(self) -> bool:
-        """The usual case before an append, in two system calls. Not sure means no."""
-        found = os.fstat(self._file)
+    def nothing_new(self, last: int = 0) -> bool:
+        """The usual case before an append, in a system call or two. Not sure means no. `last`: the last segment, if known."""
+        at, found = self.cursor, os.fstat(self._file)
         self._size = found.st_size
-        return (
-            self._complete
-            and found.st_size == self.cursor.offset
-            and found.st_nlink > 0
-            and not os.access(f"{self.directory}/{name_of(self.cursor.n + 1)}", os.F_OK)
+        if found.st_size != at.offset or not found.st_nlink:
+            return False
+        return last == at.segment or (
+            self._complete and not os.access(f"{self.directory}/{name_of(at.n + 1)}", os.F_OK)
         )
 
     def refuse_if_ahead(self) -> None:
@@ -200,6 +202,12 @@ class Tail:
         bulk = self._bulk is not None and size - offset > LEAN_TAIL
         if bulk and not offset and segment_numbers(self.directory)[-1] > self.cursor.segment:
             self._digest = fast_sha256()(b"")
+        if size - offset <= PIECE:  # what others have written since the last time
+            piece = os.pread(self._file, size - offset, offset)
+            end = whole_writes(piece)
+            if end:
+                yield self._take(piece[:end], bulk=False)
+            return
         limit = self._end_of_writes(offset, size)
         while offset < limit:
             piece = os.pread(self._file, min(PIECE, limit - offset), offset)
@@ -236,16 +244,21 @@ class Tail:
                 self._torn_or_raise(at.n + good + 1, at.offset + len(lines), at.n + lines.count(b"\n"), h)
         self.lines = lines
         events = self._decode(lines, bulk=bulk)
-        n = at.n + len(events)
-        if events and (events[0].n != at.n + 1 or events[-1].n != n):
+        n = at.n + (lines.count(b"\n") if self._only else len(events))
+        first, last = self._ends(lines, events) if n > at.n else (n + 1, n)
+        if first != at.n + 1 or last != n:
             raise self._corrupt(
-                at.n + 1, f"has number {events[0].n}, not {at.n + 1}, or one behind it is out of order"
+                at.n + 1, f"has number {first}, not {at.n + 1}, or one behind it is out of order"
             )
         self.cursor = Cursor(at.segment, at.offset + len(lines), n, h)
         return events
 
     def _decode(self, lines: bytes, *, bulk: bool) -> list[Event]:
         written = self.header.schema
+        if self._only:
+            lines = b"".join(
+                [line for line in lines.splitlines(keepends=True) if stream_of(line) in self._only]
+            )
         try:
             if bulk and self._bulk and written == self.schema.number:
                 return self._bulk(lines)
@@ -253,6 +266,15 @@ class Tail:
         except Malformed as error:
             good, _, _ = chain(lines, self.cursor.h)
             raise self._corrupt(self.cursor.n + 1 + min(good, lines.count(b"\n") - 1), str(error)) from None
+
+    def _ends(self, lines: bytes, events: list[Event]) -> tuple[int, int]:
+        """The numbers of the first and the last line; what is between them is held by the chain."""
+        if not self._only:
+            return events[0].n, events[-1].n
+        try:
+            return number_of(lines), number_of(lines[lines.rfind(b"\n", 0, -1) + 1 :])
+        except Malformed as error:
+            raise self._corrupt(self.cursor.n + 1, str(error)) from None
 
     def _move_on(self, following: int) -> None:
         """To the next segment, whose header must tell of this one what was read of it."""

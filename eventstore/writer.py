@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Clock = Callable[[], tuple[int, int]]
 
 RESERVE = 1 << 20  # bytes at a segment's end for what empties a full disk
+MUCH = 256 << 10  # bytes of others' events that are read without the lock first
+INFINITY = float("inf")
 FRAME_SIZE = 128  # at most, of one line
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -65,12 +67,28 @@ class Writer:
         self.tail.refuse_if_ahead()
         if self.tail.header.compat:
             raise UnknownFormat(f"{self.tail.header.compat} may be read but not written")
-        self.lock.acquire(lambda: self.tail.catch_up(projection))
+        if not self._begun(projection, much=MUCH):
+            self.tail.catch_up(projection)
+            self._begun(projection)
+
+    def _begun(self, projection: Projection, much: float = INFINITY) -> bool:
+        """True with the lock, all read; False without it, where more than `much` is to be read: nobody should wait for that."""
+        tail = self.tail
+        self.lock.acquire(lambda: tail.catch_up(projection))
         try:
-            self._catch_up(projection)
+            self._recover_if_new()
+            self._durable, failed, last = self.run.read()
+            if failed:
+                self._write_anew()
+            if not last or not tail.nothing_new(last):
+                if tail.remainder() > much:
+                    self.lock.release()
+                    return False
+                self._catch_up(projection, last)
         except BaseException:
             self.lock.release()
             raise
+        return True
 
     def end(self) -> None:
         self.lock.release()
@@ -91,23 +109,24 @@ class Writer:
         if 0 < opened != self.run.opened:
             self.tail.reopen()
 
-    def _catch_up(self, projection: Projection) -> None:
-        tail = self.tail
-        self._recover_if_new()
-        self._durable, failed, active = self.run.read()
-        if failed:
-            from eventstore.recovery import write_anew
+    def _write_anew(self) -> None:
+        from eventstore.recovery import write_anew
 
-            write_anew(tail.directory, tail.schema, self.clock(), self.segment_size)
-            self.run.set_failed(False)
+        write_anew(self.tail.directory, self.tail.schema, self.clock(), self.segment_size)
+        self.run.set_failed(False)
+
+    def _catch_up(self, projection: Projection, last: int) -> None:
+        tail = self.tail
         tail.catch_up(projection)
         if tail.remainder():  # a writer died, or could not take back, in the midst of a full disk
             from eventstore.recovery import recover
 
             recover(tail.directory, tail.schema, self.clock())
             tail.catch_up(projection)
-        if tail.cursor.segment < active:
-            raise Corrupt(name_of(active), 1, "the segment is missing")
+        if tail.cursor.segment < last:
+            raise Corrupt(name_of(last), 1, "the segment is missing")
+        if not last:  # somebody died in a rotation
+            self.run.set_active(tail.cursor.segment)
 
     def make_room(self, tx: Transaction) -> WriteFailed | None:
         """Rotate where the segment is full or of an older schema. The error if that failed and only the reserve is left."""
@@ -117,6 +136,7 @@ class Writer:
             return None
         from eventstore.rotation import rotate
 
+        self.run.set_active(0)
         try:
             now = self.clock()
             rotate(
@@ -133,6 +153,7 @@ class Writer:
             if error.doubtful:
                 self.run.set_failed(True)
                 raise
+            self.run.set_active(at.segment)
             if old or error.errno not in _FULL:
                 raise
             return error

@@ -33,7 +33,6 @@ class Life:
         self.anomalies: list[Any] = []
         self.leftover_failures: dict[tuple[str, str], list[Any]] = {}
         self._world = World()
-        self._world.only = stream
         self._forget_run()
 
     def _forget_run(self) -> None:
@@ -49,6 +48,8 @@ class Life:
 
     def see(self, event: Any) -> None:
         """Take note of one event."""
+        if event.s not in (self.stream, "host"):
+            return
         status = self.container.status if self.container is not None else ""
         self._world.apply(event)
         self.container = self._world.containers.get(self.stream.partition("/")[2], self.container)

@@ -11,11 +11,8 @@ if TYPE_CHECKING:
 
 
 class World(State):
-    """`only`, where set, narrows it to one stream, the host's and the journal's own: all that a monitor needs."""
-
-    only = ""
+    """The projection that the engine keeps."""
 
     def apply(self, event: Event) -> None:
         """Fold one event in; total: it never raises on a recorded event."""
-        if not self.only or event.s in (self.only, "host", "journal"):
-            evolve(self, event)
+        evolve(self, event)

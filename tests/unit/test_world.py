@@ -144,20 +144,6 @@ def test_missing_parts_of_a_dump_are_empty() -> None:
     assert World.load({}).dump() == World().dump()
 
 
-def test_a_monitors_world_follows_its_container_and_the_host_alone() -> None:
-    whole = busy()
-    narrow = World()
-    narrow.only = STREAM
-    for event in whole.events:
-        narrow.apply(event)
-
-    assert list(narrow.containers) == [C1]
-    assert narrow.containers[C1].dump() == whole.world.containers[C1].dump()
-    of_networks = {"networks": {}, "status": "idle"}  # their streams are nothing to it
-    assert narrow.host.dump() == {**whole.world.host.dump(), **of_networks}
-    assert (narrow.jobs, narrow.images, narrow.layers) == ({}, {}, {})
-
-
 @pytest.mark.parametrize(
     ("stream", "version"),
     [

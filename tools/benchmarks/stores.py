@@ -47,28 +47,40 @@ class BareOpened(Bare):
         os.close(file)
 
 
+class Own:
+    """What a writer like a container's monitor has: events to append, and a world of their streams alone."""
+
+    def __init__(self, lines: list[bytes]) -> None:
+        found = [decode(line, SCHEMA) for line in lines]
+        self.streams = frozenset(event.s for event in found)
+        self.events = iter(
+            [(was, type(was)(**was.payload())) for was in found]
+        )  # as it was, and not yet stamped
+        self.world = World()
+
+
 class OurJournal:
-    """Lock, catch up with the others' events, fold them, stamp, encode, link, write, unlock, sync."""
+    """Lock, read and check the others' events, stamp, encode, link, write, unlock, sync; fold what is of its streams."""
 
     def __init__(self, directory: str, lines: list[bytes]) -> None:
         self.where = f"{directory}/journal"
         self.run = f"{directory}/run"
-        self.events = iter([decode(line, SCHEMA) for line in lines])
-        self.world = World()
-        self.journal = Journal.open_or_create(self.where, SCHEMA, run_dir=self.run)
-        self.journal.refresh(self.world)
+        self.own = Own(lines)
+        self.journal = Journal.open_or_create(self.where, SCHEMA, run_dir=self.run, only=self.own.streams)
+        self.journal.refresh(self.own.world)
 
     def append(self) -> None:
-        was = next(self.events)
-        event = type(was)(**was.payload())
-        with self.journal.transaction(self.world, by=was.by, why=was.why, op=was.op) as tx:
+        was, event = next(self.own.events)
+        with self.journal.transaction(self.own.world, by=was.by, why=was.why, op=was.op) as tx:
             tx.append(was.s, event)
 
 
 class OurJournalOpened(OurJournal):
     def append(self) -> None:
         cursor = self.journal.cursor
-        self.journal = Journal.open(self.where, SCHEMA, run_dir=self.run, cursor=cursor)
+        self.journal = Journal.open(
+            self.where, SCHEMA, run_dir=self.run, cursor=cursor, only=self.own.streams
+        )
         super().append()
         self.journal.close()
 
@@ -106,31 +118,30 @@ class SQLiteOpened(SQLite):
 
 
 class SQLiteSame(SQLite):
-    """The journal's work on SQLite: under its lock the others' events are read and folded, then ours is encoded."""
+    """The journal's work on SQLite: under its lock the others' events are read, those of its streams folded, its own encoded."""
 
     def __init__(self, directory: str, lines: list[bytes]) -> None:
         super().__init__(directory, lines)
-        self.events = iter([decode(line, SCHEMA) for line in lines])
-        self.world = World()
+        self.own = Own(lines)
         self.n = 0
 
     def append(self) -> None:
-        was = next(self.events)
-        event = type(was)(**was.payload())
+        was, event = next(self.own.events)
         run = self.connection.execute
         run("begin immediate")
-        for n, line in run("select n, line from event where n > ? order by n", (self.n,)):
-            self.world.apply(decode(line, SCHEMA))
+        for n, stream, line in run("select n, s, line from event where n > ? order by n", (self.n,)):
+            if stream in self.own.streams:
+                self.own.world.apply(decode(line, SCHEMA))
             self.n = n
         self.stamp(event, was)
         row = (event.s, event.v, encode(event) + b"}")
         self.n = run("insert into event (s, v, line) values (?, ?, ?)", row).lastrowid or 0
         run("commit")
-        self.world.apply(event)
+        self.own.world.apply(event)
 
     def stamp(self, event: Event, was: Event) -> None:
         event.n, event.ts, event.up = self.n + 1, *clock()
-        event.s, event.v = was.s, self.world.version(was.s) + 1
+        event.s, event.v = was.s, self.own.world.version(was.s) + 1
         event.op, event.by, event.why = was.op, was.by, was.why
 
 
