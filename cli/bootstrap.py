@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from eventstore.event import Event
 
 VERBS = ("probe", "do", "undo", "change", "exit_status")
-APPENDS = frozenset({"transaction"})
 UNSET_LOGIN = 4294967295  # /proc/self/loginuid of a process that nobody logged in for
 
 
@@ -54,7 +53,7 @@ def engine(
     journal: Journal, world: World, where: Places, actor: Actor, effects: Effects | OnDemand
 ) -> Engine:
     """The engine; `effects` is what `kernel` made, or `OnDemand`."""
-    return Engine(failpoints.fused(journal, APPENDS), world, effects, where, actor)
+    return Engine(failpoints.appending(journal), world, effects, where, actor)
 
 
 def kernel(host: LinuxHost) -> Effects:
@@ -63,7 +62,7 @@ def kernel(host: LinuxHost) -> Effects:
     from effects.host import CHANGES
     from effects.registry import HANDLERS
 
-    return Effects(HANDLERS, failpoints.fused(host, CHANGES))
+    return failpoints.naming(Effects(HANDLERS, failpoints.changing(host, CHANGES)))
 
 
 class OnDemand:

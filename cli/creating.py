@@ -52,6 +52,7 @@ def create(session: Session, options: RunOptions) -> tuple[Container, int]:
         env_keys=sorted(map(printable, env)),
         settings=_settings(options, config) | ({"health": health} if health else {}),
     )
+    _mend_owner(session, created.name)
     lock = session.locks.take(container_id)
     assert lock is not None, "a random id is nobody else's"
     try:
@@ -68,6 +69,13 @@ def _made(engine: Engine, created: ContainerCreated) -> Container:
     if container.status != "created":
         raise creation_failure(container)
     return container
+
+
+def _mend_owner(session: Session, name: str) -> None:
+    """What a dead command left with the name that we want: it may be about to go."""
+    owner = session.engine().world.names.get(name)
+    if owner is not None:
+        session.settler().mend(f"container/{owner}")
 
 
 def creation_failure(container: Container) -> EffectFailure:

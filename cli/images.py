@@ -9,7 +9,7 @@ from cli.report import line_of
 from cli.session import Session
 from effects import failpoints, layers
 from machine import decide, parse
-from machine.errors import BrokenImage, NoSuchImage
+from machine.errors import BrokenImage, ImageInUse, NoSuchImage
 from machine.events import ImagePublished, LayerPublished
 from machine.subjects import Image
 
@@ -57,13 +57,13 @@ def import_stream(
     from cli.progress import Progress
 
     with Work(session, "import", str(source.get("path", "-")), name) as work:
-        failpoints.step()
+        failpoints.step("unpack the tar")
         os.mkdir(f"{work.staging}/fs", 0o755)
         with Progress(f"importing {name}", total) as progress:
             unpacked = _unpacked(fd, name, f"{work.staging}/fs", progress)
         lock = session.locks.wait(unpacked.digest, 60)
         try:
-            failpoints.step()
+            failpoints.step("publish the layer")
             path = layers.publish(work.staging, f"{session.root}/layers", unpacked.digest, unpacked.config)
             layer = LayerPublished(
                 digest=unpacked.digest, size=unpacked.size, entries=unpacked.entries, path=path
@@ -115,10 +115,42 @@ def _embedded(session: Session) -> Image:
         try:
             busybox.build(fd, program)
             os.fsync(fd)
-            failpoints.step()
+            failpoints.step("publish ROOT/busybox.tar")
             os.rename(tar, f"{session.root}/{DEFAULT_IMAGE}.tar")
             layers.sync_directory(session.root)
         finally:
             os.close(fd)
         work.finish(f"{session.root}/{DEFAULT_IMAGE}.tar")
     return _from_tar(session, f"{session.root}/{DEFAULT_IMAGE}.tar", DEFAULT_IMAGE)
+
+
+def remove_image(session: Session, name: str, *, force: bool) -> None:
+    """Remove one image. NoSuchImage; ImageInUse while containers stand on it."""
+    engine = session.engine()
+    tar = f"{session.root}/{name}.tar"
+    image = engine.world.images.get(name)
+    known = image is not None and image.status == "published"
+    has_tar = "/" not in name and os.path.isfile(tar)
+    if not known and not has_tar:
+        raise NoSuchImage(name, tar)
+    users = [c.name for c in engine.world.containers.values() if c.image == name and c.status != "removed"]
+    if users and not force:
+        raise ImageInUse(name, users)
+    # The tar first: without it the journal still tells of the image; the other way round it would come back.
+    failpoints.step("remove ROOT/IMAGE.tar")
+    if has_tar:
+        os.unlink(tar)
+        layers.sync_directory(session.root)
+    if known:
+        for event in engine.decide(decide.remove_image, name, force=force):
+            if event.s.startswith("layer/"):
+                session.settler().mend(event.s, why="user")
+
+
+def tars(root: str) -> list[str]:
+    """The names of ROOT/NAME.tar."""
+    try:
+        names = os.listdir(root)
+    except FileNotFoundError:
+        return []
+    return [name.removesuffix(".tar") for name in names if name.endswith(".tar") and not name.startswith(".")]

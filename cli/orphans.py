@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 
+from cli.report import line_of, say
 from cli.session import Session
+from effects import failpoints
 from effects.linux import LinuxHost
+from machine import decide
+
+FOLDERS = ("containers", "staging", "layers")
 
 
 def find(session: Session) -> list[str]:
     """Paths of containers, jobs and layers that the journal does not know and that nobody holds."""
     found = []
-    for folder in ("containers", "staging", "layers"):
+    for folder in FOLDERS:
         try:
             names = os.listdir(f"{session.root}/{folder}")
         except FileNotFoundError:
@@ -24,22 +29,38 @@ def find(session: Session) -> list[str]:
     return found
 
 
-def remove(session: Session) -> list[str]:
-    """Remove them, each under its lock, unless somebody has come to need it meanwhile; what was removed."""
-    host, removed = LinuxHost(), []
-    for path in find(session):
-        folder, name = path.split("/")[-2:]
-        lock = session.locks.take(_subject(name))
-        if lock is None:
-            continue
+def remove(session: Session, *, why: str) -> tuple[list[str], list[str]]:
+    """Note that they are to go, and remove them; (what was removed, what could not be, which is told).
+
+    Each under its lock, unless somebody has come to need it meanwhile.
+    """
+    host, removed, failed = LinuxHost(), [], []
+    found = find(session)
+    session.engine().decide(decide.sweep, [path.removeprefix(f"{session.root}/") for path in found], why=why)
+    for path in found:
         try:
-            session.engine().refresh()
-            if not _is_known(session, folder, name):
-                host.remove_tree(path)
+            if _remove_one(session, host, path):
                 removed.append(path)
-        finally:
-            os.close(lock)
-    return removed
+        except OSError as error:  # a mount lies there, say: that keeps no other from being removed
+            say(f"cannot remove {path}: {line_of(error)}")
+            failed.append(path)
+    return removed, failed
+
+
+def _remove_one(session: Session, host: LinuxHost, path: str) -> bool:
+    folder, name = path.split("/")[-2:]
+    lock = session.locks.take(_subject(name))
+    if lock is None:
+        return False
+    try:
+        session.engine().refresh()
+        if _is_known(session, folder, name):
+            return False
+        failpoints.step("remove a stray")
+        host.remove_tree(path)
+        return True
+    finally:
+        os.close(lock)
 
 
 def _subject(name: str) -> str:

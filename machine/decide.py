@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ID_LENGTH = 64
 SIGKILL = 9
+SWEPT_NAMED = 20  # paths that an event names; a line of the journal is no list of ten thousand
 
 
 def find(world: World, reference: str) -> Container:
@@ -192,11 +193,21 @@ def ending(status: int | None, *, oom: bool = False) -> dict[str, Any]:
 
 
 def give_up(world: World, container_id: str) -> Decision:
-    """After a failed start: remove the container if it was to be removed anyway."""
+    """After a failed start: remove the container if it was to be removed anyway.
+
+    So too where `run` died before it could ask for the start; the caller holds the lock that it would hold.
+    """
     c = world.containers.get(container_id)
-    if c is None or c.status != "failed" or not c.setting("auto_remove"):
+    if c is None or not c.setting("auto_remove"):
+        return []
+    if c.status != "failed" and not (c.status == "created" and _made_by_run(c)):
         return []
     return [(c.stream, ev.ContainerRemoveRequested())]
+
+
+def _made_by_run(c: Container) -> bool:
+    """A `create --rm` waits for a `start`; what `run --rm` made and did not start, nobody will."""
+    return c.asked is not None and str(c.asked["by"].get("cmd", "")).partition(" ")[0] == "run"
 
 
 def remove(world: World, reference: str, *, force: bool = False) -> Decision:
@@ -324,6 +335,11 @@ def unused_layers(world: World, *, without: str = "") -> Decision:
 
 
 # --- the host ----------------------------------------------------------------------------------------
+
+
+def sweep(_world: World, paths: list[str]) -> Decision:
+    """The removal of what lies in the store unaccounted for: paths below ROOT."""
+    return [("host", ev.HostSwept(paths=paths[:SWEPT_NAMED], count=len(paths)))] if paths else []
 
 
 def note_boot(world: World, *, boot: str, machine: str) -> Decision:

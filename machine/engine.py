@@ -8,7 +8,7 @@ from __future__ import annotations
 from machine import decide
 from machine.events import EffectChange, EffectDo, EffectDone, EffectFailed, EffectLost, EffectUndo
 from machine.plan import Places, Step, leftover_steps, plan, wanted
-from machine.resources import DISK, MAKES_ROOM
+from machine.resources import DISK, MAKES_ROOM, ONE_SHOT
 from machine.subjects import Container, Held, Standing, Subject
 from machine.world import World
 
@@ -162,8 +162,12 @@ class Engine:
 
 
 def _append(tx: Any, stream: str, event: Event, *, sync: bool = True) -> Event:
-    appended: Event = tx.append(stream, event, sync=sync, reserve=event.tag in MAKES_ROOM)
+    appended: Event = tx.append(stream, event, sync=sync, reserve=_makes_room(event))
     return appended
+
+
+def _makes_room(event: Event) -> bool:
+    return event.tag in MAKES_ROOM or event.__dict__.get("kind") in ONE_SHOT
 
 
 def _intent(step: Step) -> Event:

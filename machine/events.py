@@ -251,6 +251,13 @@ class HostBooted(Event, tag="host.booted"):
     machine: str
 
 
+class HostSwept(Event, tag="host.swept"):
+    """What lies in the store, and nothing in the journal tells of it, is about to be removed."""
+
+    paths: list[str]  # below ROOT, the first of them
+    count: int
+
+
 EVENTS: tuple[type[Event], ...] = (
     ContainerCreated,
     ContainerStartRequested,
@@ -285,6 +292,7 @@ EVENTS: tuple[type[Event], ...] = (
     JobFinished,
     JobAbandoned,
     HostBooted,
+    HostSwept,
 )
 
 # By what people call a container, of which only the journal may still know.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from machine.resources import ONE_SHOT, RANK
+from machine.resources import ONE_SHOT, RANK, VOLATILE
 from machine.subjects import Container, Held, Standing, Subject
 from machine.table import TABLE
 
@@ -28,6 +28,9 @@ def _do(c: Subject, e: Any) -> None:
         return
     take_over(c, e.kind, e.key)
     row = _row(c.held, e.kind, e.key)
+    if row is not None and row.stale:
+        c.held.remove(row)
+        row = None
     if row is None:
         c.held.append(Held(e.n, e.kind, e.key, e.spec))
     else:
@@ -122,6 +125,8 @@ def _lost(c: Subject, e: Any) -> None:
     row = _row(c.held, e.kind, e.key)
     if isinstance(c, (Container, Standing)) and row is not None and not row.done and c.error is not None:
         c.error = None  # what its making left may still be there: held, and to be tried again
+    elif row is not None and e.kind not in VOLATILE:
+        row.stale = True  # some of it may still lie on disk: undone first, then made anew
     else:
         _drop(c, e.kind, e.key)
     if e.kind == "init":  # what was made for this process is of no use to the next

@@ -46,7 +46,8 @@ MAKES_ROOM = frozenset({
     *("container.exited", "container.stop_requested", "container.kill_requested"),
     *("container.remove_requested", "exec.exited", "image.removed", "layer.remove_requested"),
     *("network.remove_requested", "container.disconnected"),
-    *("journal.archived", "job.abandoned", "host.booted", "effect.undo", "effect.done", "effect.failed", "effect.lost"),
+    *("journal.archived", "job.abandoned", "host.booted", "host.swept", "container.monitored"),
+    *("effect.undo", "effect.done", "effect.failed", "effect.lost"),
 })  # fmt: skip
 
 # What a boot takes with it, whole. The root link is a file in ROOT: it dangles, and is still to be removed.

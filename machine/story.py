@@ -220,6 +220,11 @@ def _archived(e: Any) -> str:
     return f"archived {e.segment}: {e.size} bytes, packed {e.packed}"
 
 
+def _swept(e: Any) -> str:
+    more = f" and {e.count - len(e.paths)} more" if e.count > len(e.paths) else ""
+    return f"about to remove what nothing in the journal tells of: {', '.join(e.paths)}{more}"
+
+
 def _repaired(e: Any) -> str:
     kept = f", kept in {e.kept}" if e.kept else ""
     return f"journal mended: {e.length} torn bytes cut off {e.segment} behind {e.offset}{kept}"
@@ -283,6 +288,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "job.started": _job_started,
     "job.finished": _job_finished,
     "job.abandoned": lambda e: f"given up: {e.reason}",
+    "host.swept": _swept,
     "host.booted": lambda e: f"the machine booted: boot {e.boot}",
     "journal.segment": lambda _: "a new segment of the journal began",
     "journal.repaired": _repaired,

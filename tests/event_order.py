@@ -158,7 +158,8 @@ class Life:
         return wrong
 
     def _lost(self, event: Any) -> None:
-        if (event.kind, event.key) not in self.unmade:
+        # Of what lies on disk some may still be there: it is unmade first.
+        if event.kind in DIE_WITH_THE_KERNEL and (event.kind, event.key) not in self.unmade:
             self.held.discard((event.kind, event.key))
         if self.open is not None and self.open[1:] == (event.kind, event.key):
             self.open = None

@@ -83,6 +83,12 @@ def find(status: str) -> Step:
     )
 
 
+def sweep(computer: Computer) -> None:
+    """Twice: much, and a little."""
+    computer.decide(decide.sweep, [f"layers/{number:064x}" for number in range(30)])
+    computer.decide(decide.sweep, ["staging/5ca1ab1e"], why="replay")
+
+
 def end_as_asked(computer: Computer) -> None:
     computer.note_exits()
 
@@ -164,6 +170,7 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
     "network-unmade.created": (create(network="bridge"), come_and_go),
     "import.published": (IMPORT,),
     "import-abandoned.abandoned": (run_a_job("1ayer", fails=True),),
+    "swept.published": (IMPORT, sweep),
     "rmi.removed": (IMPORT, remove_image("x")),
 }
 

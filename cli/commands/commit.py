@@ -33,10 +33,10 @@ def commit(session: Session, name: str, image: str, *, volumes: bool, exclude_vo
     parse.name(image, "image name")
     with Work(session, "commit", container.name, image) as work:
         tar = f"{work.staging}/{image}.tar"
-        failpoints.step()
+        failpoints.step("write the tar")
         _write(session, container, tar, with_volumes=volumes and not exclude_volumes)
         final = f"{session.root}/{image}.tar"
-        failpoints.step()
+        failpoints.step("publish ROOT/IMAGE.tar")
         os.rename(tar, final)
         layers.sync_directory(session.root)
         # Its layer is extracted by the first run, like that of any tar.

@@ -36,7 +36,7 @@ def cp(session: Session, src: str, dst: str, *, archive: bool, follow: bool) -> 
     decide.check(container, "cp")
     about = f"{src} -> {dst}"
     with Work(session, "cp", container.name, about) as work, ExitStack() as stack:
-        failpoints.step()
+        failpoints.step("copy")
         root, path = _where(
             stack, session, container, source if source_name else target, writing=not source_name
         )

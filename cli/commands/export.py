@@ -48,7 +48,7 @@ def export(session: Session, name: str, output: str | None) -> None:
     session.touch(name)
     container = existing(session, name, "export")
     with Work(session, "export", container.name, output or "-") as work:
-        failpoints.step()
+        failpoints.step("write the tar")
         if output is None or to_stdout:
             result = _write(session, container, STDOUT)
         else:

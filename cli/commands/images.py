@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cli.declare import command, flag, value
+from cli.images import tars
 from cli.render import Column, human_size, listing, local_time
 from cli.report import echo
 from cli.session import Session, pass_session
@@ -50,12 +51,3 @@ def rows_of(session: Session) -> list[dict[str, str]]:
                 "Size": human_size(sum(sizes)),
             }
     return [found[name] for name in sorted(found)]
-
-
-def tars(root: str) -> list[str]:
-    """The names of ROOT/NAME.tar."""
-    try:
-        names = os.listdir(root)
-    except FileNotFoundError:
-        return []
-    return [name.removesuffix(".tar") for name in names if name.endswith(".tar") and not name.startswith(".")]

@@ -7,6 +7,7 @@ from cli.answers import NoAnswer
 from cli.declare import command, flag
 from cli.report import echo, line_of, say
 from cli.session import Session, pass_session
+from eventstore.event import Event
 from machine.plan import leftover_steps, plan
 from machine.projections import pid
 from machine.resources import LIVE
@@ -27,16 +28,21 @@ def replay(session: Session, *, dry_run: bool) -> int:
     echo(_read(session))
     engine = session.engine()
     failed = [subject.stream for subject in list(engine.world.subjects()) if not _mended(session, subject)]
-    removed = orphans.remove(session)
+    removed, stuck = orphans.remove(session, why="replay")
     engine.refresh()
-    done = [event for event in session.events_after(first) if not event.s.startswith("journal")]
+    done = [event for event in session.events_after(first) if _is_told(event)]
     for line in session.told(done, names):
         echo(line)
     for path in removed:
         echo(f"removed {path}: no event tells of it")
-    if not done and not removed and not failed:
+    if not done and not removed and not failed and not stuck:
         echo("everything is as the journal tells: nothing to do")
-    return 125 if failed else 0
+    return 125 if failed or stuck else 0
+
+
+def _is_told(event: Event) -> bool:
+    """What is swept away is told file by file."""
+    return not event.s.startswith("journal") and event.tag != "host.swept"
 
 
 def _mended(session: Session, subject: Subject) -> bool:

@@ -27,6 +27,7 @@ class Docker:
 
     def __init__(self, base: Path) -> None:
         self.root = base / "root"
+        self.seen = self.root  # the same directory, as this process finds it
         self.prefix: list[str] = []  # words before each command: another namespace, say
         self.run_dir = base / "run"
         self.env = {
@@ -86,7 +87,7 @@ class Docker:
 
     def events(self) -> list[dict[str, Any]]:
         """The journal's lines, in order."""
-        files = sorted((self.root / "journal").glob("0*.jsonl"))
+        files = sorted((self.seen / "journal").glob("0*.jsonl"))
         return [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
 
     @property
@@ -101,12 +102,12 @@ def left_behind(docker: Docker) -> list[str]:
         for line in Path("/proc/self/mountinfo").read_text().splitlines()
         if str(docker.root) in line
     ]
-    if (docker.root / "journal").exists():
+    if (docker.seen / "journal").exists():
         pattern = f"mydocker-{docker.root_id}"
         found += [f"cgroup {path}" for path in [*CGROUPS.glob(pattern), *CGROUPS.glob(f"*/{pattern}")]]
     found += [f"process {pid}: {line}" for pid, line in our_processes(docker)]
     for name in ("mnt", "containers", "staging"):
-        here = docker.root / name
+        here = docker.seen / name
         found += [f"file {path}" for path in here.iterdir()] if here.exists() else []
     return found
 

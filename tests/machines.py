@@ -1,0 +1,99 @@
+"""A machine that things happen to: its processes die, its run directory goes, it boots again, its disk is full."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from tests.system.conftest import CGROUPS, PROGRAM, Docker, our_processes
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+IN_ANOTHER_BOOT = f'mount --bind "$0" {BOOT_ID} && exec "$@"'
+
+
+class Machine(Docker):
+    """One root, and what a test may do to it."""
+
+    def popen(self, *args: str | Path, more_env: dict[str, str] | None = None, **more: Any) -> Any:
+        return subprocess.Popen(
+            [*self.prefix, PROGRAM, *map(str, args)], env={**self.env, **(more_env or {})}, **more
+        )
+
+    def cgroups(self) -> list[Path]:
+        """The root's cgroups in all hierarchies, those below first."""
+        parent = f"mydocker-{self.root_id}"
+        tops = [*CGROUPS.glob(parent), *CGROUPS.glob(f"*/{parent}")]
+        found = [path for top in tops for path in top.rglob("*") if path.is_dir()]
+        return [*sorted(found, key=lambda path: -len(path.parts)), *tops]
+
+    def processes(self) -> list[int]:
+        """All that lives of this root: commands, monitors, containers."""
+        found = {pid for pid, _ in our_processes(self)}
+        for path in self.cgroups():
+            with contextlib.suppress(OSError):
+                found |= {int(pid) for pid in (path / "cgroup.procs").read_text().split()}
+        return sorted(pid for pid in found if _lives(pid))
+
+    # --- what happens to it --------------------------------------------------------------------------
+
+    def suffer(self, what: str, name: str) -> None:
+        """One of the disasters of `tests.kills`."""
+        match what:
+            case "!monitor":
+                self.kill(int(self.inspect(name)["State"]["MonitorPid"]))
+            case "!stray":
+                (self.seen / "layers" / ("f" * 64)).mkdir(mode=0o700)
+            case _:
+                raise AssertionError(what)
+
+    def kill(self, *pids: int) -> None:
+        """SIGKILL, and wait until they are dead."""
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        end = time.monotonic() + 20
+        while any(_lives(pid) for pid in pids):
+            assert time.monotonic() < end, f"{pids} do not die"
+            time.sleep(0.002)
+
+    def lose_run_dir(self) -> None:
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+
+    def reboot(self) -> None:
+        """All that a power cut takes: processes, cgroups, the run directory. Then another boot id.
+
+        What it cannot take here are writes that were not synced; tests/vm switches a whole machine off.
+        """
+        self.kill(*self.processes())
+        for path in self.cgroups():
+            end = time.monotonic() + 20
+            while path.is_dir():
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+                assert time.monotonic() < end, f"{path} stays"
+        self.lose_run_dir()
+        boot = self.root.parent / "boot_id"
+        boot.unlink(missing_ok=True)  # a monitor of the boot before has the old file
+        boot.write_text(f"{uuid.uuid4()}\n")
+        private = ["unshare", "--mount", "--propagation", "private"]
+        self.prefix = [*private, "sh", "-c", IN_ANOTHER_BOOT, str(boot)]
+
+    def fill(self) -> None:
+        raise NotImplementedError
+
+    def empty(self) -> None:
+        raise NotImplementedError
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
