@@ -44,7 +44,11 @@ class Work:
         staging = job.holding("staging") if isinstance(job, Job) else None
         if staging is None or not staging.done:
             self._end("staging could not be made")
-            raise EffectFailure(self.staging, "make the staging directory", "see mydocker history --jobs")
+            error = (job.error if isinstance(job, Job) else None) or {
+                "step": "staging",
+                "message": "interrupted",
+            }
+            raise EffectFailure(f"cannot {self._started.kind}", error["step"], error["message"])
         return self
 
     def finish(self, result: str, published: Decision | None = None) -> None:

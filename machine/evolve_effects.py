@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from machine.resources import ONE_SHOT, RANK, VOLATILE
-from machine.subjects import Container, Held, Standing, Subject
+from machine.subjects import Container, Held, Job, Standing, Subject
 from machine.table import TABLE
 
 TYPE_CHECKING = False
@@ -101,7 +101,7 @@ def _failed(c: Subject, e: Any) -> None:
         if row is not None:
             c.held.remove(row)
             c.leftovers.append(row)
-    elif isinstance(c, (Container, Standing)):
+    elif isinstance(c, (Container, Standing, Job)):
         c.error = {"kind": e.kind, "errno": e.errno, "step": e.step, "message": e.message}
         if e.verb == "do" and isinstance(c, Container):
             _do_failed(c, e)

@@ -249,13 +249,17 @@ class Layer(Subject):
 
 
 class Job(Subject):
-    """Work that is not a container's life: import, commit, cp; its half-made things lie in `staging`."""
+    """Work that is not a container's life: import, commit, cp; its half-made things lie in `staging`.
 
-    __slots__ = ("about", "id", "kind", "staging", "target")
+    `error`: what its staging directory failed of.
+    """
+
+    __slots__ = ("about", "error", "id", "kind", "staging", "target")
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job/{job_id}", "absent")
         self.id, self.kind, self.about, self.target, self.staging = job_id, "", "", "", ""
+        self.error: dict[str, Any] | None = None
 
 
 class Image(Slots):

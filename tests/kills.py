@@ -12,6 +12,7 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.machines import Machine
@@ -183,8 +184,10 @@ def kill_at(machine: Machine, command: Command, point: Point) -> bool:
     return file.exists()
 
 
-def stand_still(machine: Machine, command: Command, point: Point) -> subprocess.CompletedProcess[str]:
-    """Carry it out; where `point` is reached the disk becomes full, and it goes on."""
+def while_it_stands(
+    machine: Machine, command: Command, point: Point, disaster: Callable[[], None]
+) -> subprocess.CompletedProcess[str]:
+    """Carry it out; where `point` is reached it stands still, the disaster happens, and it goes on."""
     file = machine.root.parent / "points"
     file.unlink(missing_ok=True)
     arm = point.armed("stop", file)
@@ -201,7 +204,7 @@ def stand_still(machine: Machine, command: Command, point: Point) -> subprocess.
         end = time.monotonic() + SLOW
         while process.poll() is None and not _written(file) and time.monotonic() < end:
             time.sleep(0.005)
-        machine.fill()
+        disaster()
         if _written(file):
             _go_on(int(file.read_text().split()[0]))
         out, err = process.communicate(timeout=SLOW)

@@ -41,6 +41,15 @@ class Machine(Docker):
                 found |= {int(pid) for pid in (path / "cgroup.procs").read_text().split()}
         return sorted(pid for pid in found if _lives(pid))
 
+    def clear(self) -> None:
+        """No container, no image but the first, no file that a command of `tests.kills` left."""
+        ids = self.ok("ps", "-q").split()
+        if ids:
+            self.ok("rm", "-f", *ids)
+        self("rmi", "-f", "copy")
+        for name in ("passwd", "out.tar"):
+            (self.seen / name).unlink(missing_ok=True)
+
     # --- what happens to it --------------------------------------------------------------------------
 
     def suffer(self, what: str, name: str) -> None:
@@ -72,12 +81,7 @@ class Machine(Docker):
         What it cannot take here are writes that were not synced; tests/vm switches a whole machine off.
         """
         self.kill(*self.processes())
-        for path in self.cgroups():
-            end = time.monotonic() + 20
-            while path.is_dir():
-                with contextlib.suppress(OSError):
-                    path.rmdir()
-                assert time.monotonic() < end, f"{path} stays"
+        self.sweep_cgroups()
         self.lose_run_dir()
         boot = self.root.parent / "boot_id"
         boot.unlink(missing_ok=True)  # a monitor of the boot before has the old file
@@ -85,11 +89,14 @@ class Machine(Docker):
         private = ["unshare", "--mount", "--propagation", "private"]
         self.prefix = [*private, "sh", "-c", IN_ANOTHER_BOOT, str(boot)]
 
-    def fill(self) -> None:
-        raise NotImplementedError
-
-    def empty(self) -> None:
-        raise NotImplementedError
+    def sweep_cgroups(self) -> None:
+        """Remove them; nothing lives in them any more."""
+        for path in self.cgroups():
+            end = time.monotonic() + 20
+            while path.is_dir():
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+                assert time.monotonic() < end, f"{path} stays"
 
 
 def _lives(pid: int) -> bool:
