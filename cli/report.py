@@ -32,7 +32,6 @@ WORLDLY = frozenset(
         ),
     }
 )
-_NO_ROOM = os.strerror(errno.ENOSPC)
 
 
 def exit_code_of(error: BaseException) -> int | None:
@@ -50,11 +49,6 @@ def exit_code_of(error: BaseException) -> int | None:
 
 def line_of(error: BaseException) -> str:
     """The message for people: one line, without the errno, with the path that it was about."""
-    text = _line_of(error)
-    return f"{text} [mydocker system prune makes room]" if text.endswith(_NO_ROOM) else text
-
-
-def _line_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         paths = [
             os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))
