@@ -80,8 +80,7 @@ def _mend_owner(session: Session, name: str) -> None:
 
 def creation_failure(container: Container) -> EffectFailure:
     """What kept it from being created; it is removed already."""
-    error = container.error or {"step": container.status, "message": "interrupted"}
-    return EffectFailure(f"cannot create {container.name}", error["step"], error["message"])
+    return EffectFailure.of(f"cannot create {container.name}", container.error or {"step": container.status})
 
 
 def _argv(options: RunOptions, config: dict[str, Any]) -> list[str]:

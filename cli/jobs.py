@@ -44,11 +44,8 @@ class Work:
         staging = job.holding("staging") if isinstance(job, Job) else None
         if staging is None or not staging.done:
             self._end("staging could not be made")
-            error = (job.error if isinstance(job, Job) else None) or {
-                "step": "staging",
-                "message": "interrupted",
-            }
-            raise EffectFailure(f"cannot {self._started.kind}", error["step"], error["message"])
+            error = job.error if isinstance(job, Job) else None
+            raise EffectFailure.of(f"cannot {self._started.kind}", error or {"step": "staging directory"})
         return self
 
     def finish(self, result: str, published: Decision | None = None) -> None:

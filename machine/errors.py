@@ -14,6 +14,12 @@ MachineError                 exit 125
 
 from __future__ import annotations
 
+from errno import ENOSPC
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
 SHOWN = 5  # of many ids in a message
 
 
@@ -82,3 +88,9 @@ class EffectFailure(MachineError):
         self.name, self.step = name, step
         self.exit_code = exit_code
         super().__init__(f"{name}: {step}: {message}")
+
+    @classmethod
+    def of(cls, name: str, error: dict[str, Any]) -> Self:
+        """From what a subject keeps as its `error`; without a message it was interrupted."""
+        hint = " [mydocker system prune makes room]" if error.get("errno") == ENOSPC else ""
+        return cls(name, error["step"], f"{error.get('message', 'interrupted')}{hint}")

@@ -33,4 +33,4 @@ def pause_one(session: Session, name: str) -> None:
     session.settler().carry_out(container.id, frozen, PATIENCE, "pausing")
     now = session.world.containers.get(container.id)
     if now is not None and now.status == "running" and now.error is not None:
-        raise EffectFailure(f"cannot pause {name}", now.error["step"], now.error["message"])
+        raise EffectFailure.of(f"cannot pause {name}", now.error)

@@ -43,4 +43,4 @@ def update_one(session: Session, name: str, settings: dict[str, Any]) -> None:
     now = engine.world.containers.get(container.id)
     if now is not None and now.error is not None and now.error["kind"] == "cgroup":
         engine.decide(decide.update, container.id, limits=before, restart=None, whole=True)
-        raise EffectFailure(f"cannot update {name}", now.error["step"], now.error["message"])
+        raise EffectFailure.of(f"cannot update {name}", now.error)
