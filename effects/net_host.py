@@ -65,7 +65,9 @@ class Forwarding:
     def probe(self, spec: Spec, host: Host) -> Facts | None:
         if _read(host, _IP_FORWARD[spec["family"]]) == "0":
             return None
-        return {"turned_on": self._turned_on(spec, host)}
+        ours = self._turned_on(spec, host)
+        # On because of another root, it is our affair as well.
+        return {"turned_on": ours} if ours or self._noted(spec, host) is None else None
 
     def do(self, spec: Spec, host: Host) -> Facts:
         name, family = _IP_FORWARD[spec["family"]], spec["family"]

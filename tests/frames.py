@@ -6,11 +6,17 @@ import socket
 import struct
 from collections.abc import Callable
 from ipaddress import IPv6Address
-
-from tests.networks import Guest
+from typing import Protocol
 
 ARP, IP, IP6 = 0x0806, 0x0800, 0x86DD  # linux/if_ether.h
 EVERYBODY = b"\xff" * 6
+
+
+class Guest(Protocol):
+    """A container: sockets made there, and what a shell there says."""
+
+    def door(self, family: int, kind: int) -> socket.socket: ...
+    def sh(self, script: str) -> str: ...
 
 
 def mac(text: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,13 @@ class Guest:
         self.table = kit.table
         for port in ports:
             port.setdefault("to", self.ip6 if ":" in port["address"] else self.ip)
+
+    def door(self, family: int, kind: int) -> socket.socket:
+        return self.machine.door(family, kind)
+
+    def sh(self, script: str) -> str:
+        """With /sys as it is there."""
+        return self.machine.run("unshare", "--mount", "sh", "-c", f"mount -t sysfs none /sys && {script}")
 
     @property
     def endpoint(self) -> Spec:
@@ -180,5 +188,7 @@ def kit(base: Path) -> Iterator[Kit]:
             one.close()
 
 
-def published(port: int, to: int = 80, protocol: str = "tcp", address: str = "0.0.0.0", **more: Any) -> Spec:
-    return {"address": address, "host_port": port, "port": to, "protocol": protocol, **more}
+def published(
+    port: int, inner: int = 80, protocol: str = "tcp", address: str = "0.0.0.0", **more: Any
+) -> Spec:
+    return {"address": address, "host_port": port, "port": inner, "protocol": protocol, **more}

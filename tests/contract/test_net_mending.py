@@ -1,0 +1,313 @@
+"""What others do to our links and tables behind our back, and what we do to theirs: nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from effects import nft_text
+from effects.failure import Failure
+from effects.net_links import ours, remove
+from tests.lab import Lab, lab
+from tests.netkit import Guest, Kit, Network, kit, published
+
+pytestmark = pytest.mark.root
+# As `iptables -P FORWARD DROP` and docker or ufw leave it.
+DROPPING = "".join(
+    f"""table {family} filter {{
+	chain FORWARD {{
+		type filter hook forward priority 0; policy drop;
+		counter drop
+	}}
+	chain INPUT {{
+		type filter hook input priority 0; policy drop;
+		meta l4proto ipv6-icmp accept
+	}}
+}}
+"""
+    for family in ("ip", "ip6")
+)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Kit]:
+    with kit(tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def net(made: Kit) -> Network:
+    return made.network(101)
+
+
+@pytest.fixture
+def web(made: Kit, net: Network) -> Guest:
+    return made.guest("web", net, 2, published(8080))
+
+
+def lookup(guest: Guest, name: str) -> bool:
+    return "Name:" in guest.machine.run("busybox", "nslookup", name, "10.101.0.1", check=False)
+
+
+def whole(made: Kit) -> list[str]:
+    """The kinds of what is not whole."""
+    return [kind for kind, spec in made.done if made.probe(kind, spec) is None]
+
+
+def test_a_flushed_firewall_is_noticed_and_made_again(made: Kit, web: Guest) -> None:
+    neighbour = made.lab.neighbour
+    made.lab.serve(made.lab.internet, "tcp/80")
+    made.lab.host.run("nft", "flush", "ruleset")
+    assert not neighbour.reaches(Lab.HOST, 8080)
+    assert set(whole(made)) == {"firewall", "rules"}
+
+    made.mend()
+
+    assert whole(made) == []
+    assert neighbour.ask(Lab.HOST, 8080) == f"web {Lab.NEIGHBOUR}"
+    neighbour.links(f"route replace default via {Lab.HOST}\n")
+    assert not neighbour.reaches(Lab.INTERNET, 80), "the host has become a router"
+    made.close()
+    assert made.lab.host.sysctl("net.ipv4.ip_forward") == "0"
+
+
+@pytest.mark.parametrize("table", ["inet", "bridge"])
+def test_one_table_or_one_rule_that_is_gone_is_noticed(made: Kit, web: Guest, table: str) -> None:
+    made.lab.host.run("nft", "delete", "table", table, made.table)
+    assert "firewall" in whole(made)
+    made.mend()
+    assert whole(made) == []
+    chain = "forward" if table == "inet" else "port4"
+    made.lab.host.run("nft", "flush", "chain", table, made.table, chain)
+    assert whole(made) == ["firewall"]
+    made.mend()
+    assert whole(made) == []
+
+
+def test_a_bridge_that_was_deleted_comes_back_and_connections_live_on(made: Kit, web: Guest) -> None:
+    peer = made.guest("peer", web.network, 3)
+    with web.machine.listening(99) as door, peer.door(socket.AF_INET, socket.SOCK_STREAM) as caller:
+        caller.connect((web.ip, 99))
+        called, _ = door.accept()
+        made.lab.host.run("ip", "link", "del", web.network.device)
+        assert not peer.machine.pings(web.ip)
+
+        made.mend()
+
+        caller.settimeout(20)
+        called.sendall(b"still here")
+        assert caller.recv(100) == b"still here"
+        called.close()
+    assert whole(made) == []
+    assert made.lab.neighbour.ask(Lab.HOST, 8080) == f"web {Lab.NEIGHBOUR}"
+    assert lookup(peer, "web")
+
+
+def test_a_deleted_end_is_made_again(made: Kit, web: Guest) -> None:
+    made.lab.host.run("ip", "link", "del", web.host_device)
+    assert whole(made) == ["endpoint"]
+    made.mend()
+    assert made.lab.neighbour.ask(Lab.HOST, 8080) == f"web {Lab.NEIGHBOUR}"
+
+
+def test_an_end_of_a_dead_container_of_before_is_no_end_of_this_one(made: Kit, web: Guest) -> None:
+    """Its pair's other end is elsewhere: it is made anew, not furnished."""
+    host = made.lab.host
+    host.run("ip", "link", "del", web.host_device)
+    host.links(
+        f"link add {web.host_device} type veth peer name x\n"
+        f'link set {web.host_device} alias "{web.mark}"\nlink set {web.host_device} group 28004\n'
+    )
+    made.mend()
+    assert made.lab.neighbour.ask(Lab.HOST, 8080) == f"web {Lab.NEIGHBOUR}"
+    assert "x@" not in host.run("ip", "link")
+
+
+@pytest.mark.parametrize("harm", ["killed", "directory", "everything"])
+def test_names_are_served_again(made: Kit, web: Guest, harm: str) -> None:
+    pid = int(Path(web.network.directory, ".pid").read_text())
+    if harm == "killed":
+        os.kill(pid, 9)
+    else:
+        shutil.rmtree(web.network.directory if harm == "directory" else Path(web.network.directory).parent)
+    while made.probe("dns", web.network.dns):  # killed is not yet dead
+        pass
+    made.mend()
+    assert whole(made) == []
+    assert lookup(web, "web")
+
+
+@pytest.mark.parametrize("first", ["others", "ours"])
+def test_forwarding_that_others_drop_is_let_through_for_ours_alone(tmp_path: Path, first: str) -> None:
+    with lab(tmp_path) as machines:
+        host = machines.host
+        if first == "others":
+            host.run("nft", "-f", "-", stdin=DROPPING)
+        one = Kit(machines, tmp_path)
+        one.prepare()
+        if first == "ours":
+            host.run("nft", "-f", "-", stdin=DROPPING)
+            assert one.probe("firewall", one.firewall) is None
+            one.mend()
+        web = one.guest("web", one.network(101), 2, published(8080), published(8080, address="::"))
+        machines.serve(machines.internet, "tcp/80")
+
+        assert machines.neighbour.ask(Lab.HOST, 8080) == f"web {Lab.NEIGHBOUR}"
+        assert machines.neighbour.ask(Lab.HOST6, 8080) == f"web {Lab.NEIGHBOUR6}"
+        assert web.machine.ask(Lab.INTERNET, 80) == f"internet {Lab.HOST}"
+        assert lookup(web, "web")
+        one.close()
+        assert _others(host.run("nft", "-n", "list", "ruleset")) == _others(_listed(DROPPING, machines))
+
+
+def _listed(rules: str, machines: Lab) -> str:
+    """As nft lists them, in a place where nothing else is."""
+    return machines.router.run(
+        "sh", "-c", "nft -f - && nft -n list ruleset && nft flush ruleset", stdin=rules
+    )
+
+
+def _others(listing: str) -> list[str]:
+    return [line.partition("counter")[0] for line in listing.splitlines()]
+
+
+def test_iptables_still_understands_the_chain_with_our_rule(tmp_path: Path) -> None:
+    with lab(tmp_path) as machines:
+        host = machines.host
+        host.run("iptables", "-P", "FORWARD", "DROP")
+        host.run("iptables", "-A", "FORWARD", "-i", "x0", "-j", "ACCEPT")
+        before = host.run("iptables", "-S")
+        one = Kit(machines, tmp_path)
+        one.prepare()
+        assert "--mark 0x2000000/0x2000000" in host.run("iptables", "-S")
+        host.run("iptables", "-A", "FORWARD", "-i", "x1", "-j", "ACCEPT")
+        host.run("iptables", "-D", "FORWARD", "-i", "x1", "-j", "ACCEPT")
+        assert one.probe("firewall", one.firewall) == {}
+        one.close()
+        assert host.run("iptables", "-S") == before
+
+
+def test_two_roots_live_beside_each_other_and_the_last_one_turns_the_light_off(made: Kit, web: Guest) -> None:
+    other = Kit(made.lab, made.base / "other", root_id="12345678")
+    other.prepare()
+    assert other.turned_on == made.turned_on
+    theirs = other.guest("theirs", other.network(109), 2, published(9090))
+    neighbour, host = made.lab.neighbour, made.lab.host
+    assert neighbour.ask(Lab.HOST, 8080) == f"web {Lab.NEIGHBOUR}"
+    assert neighbour.ask(Lab.HOST, 9090) == f"theirs {Lab.NEIGHBOUR}"
+    assert not theirs.machine.reaches(web.ip, 80)
+    assert not web.machine.reaches(theirs.ip, 80)
+
+    made.close()
+
+    assert host.sysctl("net.ipv4.ip_forward") == "1"
+    assert neighbour.ask(Lab.HOST, 9090) == f"theirs {Lab.NEIGHBOUR}"
+    assert made.table not in host.run("nft", "list", "tables")
+    other.close()
+    assert host.sysctl("net.ipv4.ip_forward") == "0"
+    assert host.run("nft", "list", "ruleset") == ""
+
+
+def test_a_link_that_is_not_ours_is_left_alone(made: Kit) -> None:
+    host = made.lab.host
+    host.links("link add net101 type bridge\naddr add 192.0.2.1/24 dev net101\nlink set net101 up\n")
+    before = host.run("ip", "addr", "show", "net101")
+    net = Network(made, 101, internal=False)
+
+    result = made.try_do("bridge", net.bridge)
+
+    assert isinstance(result, Failure)
+    assert (result.path, result.step) == ("net101", "bridge")
+    assert "not ours" in result.message
+    made.undo("bridge", net.bridge)
+    assert host.run("ip", "addr", "show", "net101") == before
+
+
+def test_an_address_or_bridge_that_is_missing_is_an_error_that_tells_what_to_do(
+    made: Kit, web: Guest
+) -> None:
+    made.lab.host.run("ip", "link", "del", web.network.device)
+    result = made.try_do("endpoint", web.endpoint)
+    assert isinstance(result, Failure)
+    assert result.message == "the network's bridge is gone [mydocker replay]"
+    made.lab.host.run("nft", "flush", "ruleset")
+    result = made.try_do("rules", web.rules)
+    assert isinstance(result, Failure)
+    assert result.message == "the firewall's tables are gone [mydocker replay]"
+
+
+def test_all_links_of_a_root_are_found_by_their_mark(made: Kit, web: Guest) -> None:
+    made.lab.host.links("link add strange type bridge\n")
+    with made.lab.host.entered():
+        found = {link["name"]: link for link in ours(made.host, f"{made.mark} ")}
+        assert set(found) == {web.network.device, web.host_device}
+        assert ours(made.host, "mydocker 12345678 ") == []
+        remove(made.host, found[web.host_device])
+        assert made.host.link(web.host_device) is None
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_port_that_a_process_of_the_host_has_is_refused_with_its_name(
+    made: Kit, net: Network, protocol: str
+) -> None:
+    made.lab.serve(made.lab.host, f"{protocol}/8080", address="0.0.0.0")
+    result = made.try_do("rules", _rules(made, net, published(8080, protocol=protocol, to="10.101.0.2")))
+    assert isinstance(result, Failure)
+    assert result.message.startswith(f"port 0.0.0.0:8080/{protocol} is taken by python")
+    assert "(process " in result.message
+
+
+def test_an_address_that_the_host_does_not_have_is_refused(made: Kit, net: Network) -> None:
+    port = published(8080, address="192.0.2.77", to="10.101.0.2")
+    result = made.try_do("rules", _rules(made, net, port))
+    assert isinstance(result, Failure)
+    assert result.message == "cannot publish 192.0.2.77:8080/tcp: this host has no such address"
+
+
+def test_a_published_port_is_kept_from_processes_of_the_host(made: Kit, web: Guest) -> None:
+    with made.lab.host.door(socket.AF_INET, socket.SOCK_STREAM) as door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            _listen(door)
+    made.undo("rules", web.rules)
+    with made.lab.host.door(socket.AF_INET, socket.SOCK_STREAM) as door:
+        _listen(door)
+    made.do("rules", web.rules)
+
+
+def test_changed_ports_replace_the_old_ones(made: Kit, web: Guest) -> None:
+    made.change("rules", {**web.rules, "ports": [published(8081, to=web.ip), published(8082, 81, to=web.ip)]})
+    neighbour = made.lab.neighbour
+    assert not neighbour.reaches(Lab.HOST, 8080)
+    assert neighbour.reaches(Lab.HOST, 8081)
+    assert neighbour.reaches(Lab.HOST, 8082)
+    made.change("rules", web.rules)
+    assert neighbour.reaches(Lab.HOST, 8080)
+    assert not neighbour.reaches(Lab.HOST, 8081)
+
+
+def test_an_element_that_leads_elsewhere_is_replaced(made: Kit, web: Guest) -> None:
+    element = f"inet {made.table} any4 {{ tcp . 8080 : 10.9.9.9 . 1 }}"
+    made.lab.host.run("nft", f"delete element inet {made.table} any4 {{ tcp . 8080 : {web.ip} . 80 }}")
+    made.lab.host.run("nft", f"add element {element}")
+    assert made.probe("rules", web.rules) is None
+    made.mend()
+    assert made.lab.neighbour.ask(Lab.HOST, 8080) == f"web {Lab.NEIGHBOUR}"
+
+
+def _listen(door: socket.socket) -> None:
+    door.bind(("0.0.0.0", 8080))
+    door.listen()
+
+
+def _rules(made: Kit, net: Network, port: dict[str, object]) -> dict[str, object]:
+    return {**made.network_rules(net), "networks": [], "ports": [port]}
+
+
+def test_the_bit_that_passes_foreign_chains_is_one_bit() -> None:
+    assert nft_text.MARK.bit_count() == 1
