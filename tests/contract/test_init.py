@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from effects.failure import Failure
 from effects.handler import Effects
+from effects.identity import identity
 from effects.linux import LinuxHost
 from effects.registry import HANDLERS
 from tests.contract.bench import BUSYBOX, Bench, LinuxBench
@@ -244,3 +246,60 @@ def test_no_descriptor_outlives_a_container(real: LinuxBench) -> None:
         real.do("frozen")
     real.clear()
     assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.root
+def test_it_enters_the_network_of_another_container(real: LinuxBench) -> None:
+    real.stage("init")
+    with subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link add seen type bridge; echo; exec sleep 60"],
+                          stdout=subprocess.PIPE) as other:  # fmt: skip
+        assert other.stdout is not None
+        other.stdout.readline()
+        real.settings = {"network": "container", "netns": identity(other.pid)}
+        init = real.do("init")
+
+        there = f"/proc/{other.pid}/ns/net"
+        assert os.readlink(f"/proc/{init['pid']}/ns/net") == os.readlink(there)
+        # /sys is of the namespace of its mounter.
+        assert "seen" in os.listdir(f"/proc/{init['pid']}/root/sys/class/net")
+        other.kill()
+
+
+@pytest.mark.root
+def test_a_container_whose_network_it_should_share_is_gone(real: LinuxBench) -> None:
+    real.stage("init")
+    with subprocess.Popen(["sleep", "60"]) as other:
+        dead = identity(other.pid)
+        other.kill()
+    real.settings = {"network": "container", "netns": dead}
+
+    result = effects(real).do("init", real.spec("init"))
+
+    assert isinstance(result, Failure)
+    assert (result.step, result.errno) == ("network", errno.ESRCH)
+
+
+def test_its_names_are_written_at_each_start(bench: Bench) -> None:
+    bench.stage("init")
+    files = bench.spec("init")["files"]
+    nowhere: list[str] = []
+    resolv = {"nameservers": ["10.0.0.1"], "search": ["x.example"], "options": nowhere}
+    bench.settings = {"hosts": "10.0.0.2\tcontract\n", "resolv": resolv}
+    bench.do("init")
+    assert bench.host.read_file(files["/etc/hosts"]) == b"10.0.0.2\tcontract\n"
+    assert b"nameserver 10.0.0.1\nsearch x.example\n" in bench.host.read_file(files["/etc/resolv.conf"])
+    bench.undo("init")
+    bench.settings = {"hosts": "", "resolv": None}
+    bench.do("init")
+    assert bench.host.read_file(files["/etc/resolv.conf"]) == bench.host.read_file("/etc/resolv.conf")
+    bench.undo("init")
+
+
+def test_the_names_of_a_shared_network_are_left_to_who_has_it(bench: Bench) -> None:
+    bench.stage("init")
+    path = bench.spec("init")["files"]["/etc/hosts"]
+    before = bench.host.read_file(path)
+    bench.stage("root_link")
+    spec = {**bench.spec("init"), "hosts": "", "resolv": None, "network": "container", "netns": {}}
+    effects(bench).do("init", spec)
+    assert bench.host.read_file(path) == before
