@@ -98,7 +98,8 @@ def _rules(subject: Network | Container, places: Places, _key: str) -> dict[str,
     if isinstance(subject, Network):
         subnets = [one["subnet"] for one in subject.subnets]
         networks = [{"device": subject.device, "subnets": subnets, "internal": subject.internal}]
-        return {"networks": networks, "hosts": [], "ports": [], "table": table(places)}
+        owner = mark(places, f"network {subject.id}")
+        return {"networks": networks, "hosts": [], "ports": [], "table": table(places), "mark": owner}
     hosts_of = [
         {
             "device": one["host_device"],
@@ -107,7 +108,13 @@ def _rules(subject: Network | Container, places: Places, _key: str) -> dict[str,
         }
         for one in open_endpoints(subject)
     ]
-    return {"networks": [], "hosts": hosts_of, "ports": subject.ports, "table": table(places)}
+    return {
+        "networks": [],
+        "hosts": hosts_of,
+        "ports": subject.ports,
+        "table": table(places),
+        "mark": mark(places, f"container {subject.id}"),
+    }
 
 
 MAKERS: dict[str, Callable[[Any, Places, str], dict[str, Any]]] = {

@@ -6,17 +6,11 @@ import socket
 import struct
 from collections.abc import Callable
 from ipaddress import IPv6Address
-from typing import Protocol
+
+from tests.lab import Place
 
 ARP, IP, IP6 = 0x0806, 0x0800, 0x86DD  # linux/if_ether.h
 EVERYBODY = b"\xff" * 6
-
-
-class Guest(Protocol):
-    """A container: sockets made there, and what a shell there says."""
-
-    def door(self, family: int, kind: int) -> socket.socket: ...
-    def sh(self, script: str) -> str: ...
 
 
 def mac(text: str) -> bytes:
@@ -26,7 +20,7 @@ def mac(text: str) -> bytes:
 class Wire:
     """Frames of one's own making, out of a container's eth0."""
 
-    def __init__(self, guest: Guest) -> None:
+    def __init__(self, guest: Place) -> None:
         self.guest = guest
         self.mac = guest.run("ip", "-o", "link", "show", "eth0").partition("link/ether ")[2].split()[0]
 
@@ -65,7 +59,7 @@ def checksum(data: bytes) -> bytes:
     return (~total & 0xFFFF).to_bytes(2, "big")
 
 
-def heard(guest: Guest, port: int, send: Callable[[], None]) -> bool:
+def heard(guest: Place, port: int, send: Callable[[], None]) -> bool:
     """Whether a datagram reaches that port within a while."""
     with guest.door(socket.AF_INET, socket.SOCK_DGRAM) as door:
         door.bind(("0.0.0.0", port))

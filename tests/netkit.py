@@ -60,10 +60,6 @@ class Guest:
     def door(self, family: int, kind: int) -> socket.socket:
         return self.machine.door(family, kind)
 
-    def sh(self, script: str) -> str:
-        """With /sys as it is there."""
-        return self.machine.run("unshare", "--mount", "sh", "-c", f"mount -t sysfs none /sys && {script}")
-
     @property
     def endpoint(self) -> Spec:
         who = identity(self.machine.pid)

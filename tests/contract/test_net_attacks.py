@@ -36,7 +36,7 @@ class Scene:
         self.kit = made
         net = made.network(101)
         self.victim, self.attacker = made.guest("victim", net, 2), made.guest("attacker", net, 3)
-        self.wire = Wire(self.attacker)
+        self.wire = Wire(self.attacker.machine)
 
     def arrives(self, send: Callable[[Wire], None]) -> bool:
         """Whether a frame of the attacker's gets to the victim; one that certainly does comes right after it."""
