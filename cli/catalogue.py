@@ -46,6 +46,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "The engine": {
         "replay": "Rebuild the state from the journal from zero, and put right whatever is not as it tells.",
         "system": "See what takes the disk, and have back what nothing needs.",
+        "systemd": "Print or install systemd's units that look after this root: at boot, and once a minute.",
         "version": "Print the versions of mydocker and of what it stands on.",
         "info": "Print what this engine has and where, and what the kernel offers.",
     },

@@ -16,16 +16,19 @@ from machine.subjects import Container, Subject
 
 @command()
 @flag("dry_run", "--dry-run", help="Only say what would be done.")
+@flag("fast", "--fast", help="Begin at the last snapshot, as other commands do, not at the first event.")
+@flag("quiet", "-q", "--quiet", help="Say nothing where there is nothing to do.")
 @pass_session
-def replay(session: Session, *, dry_run: bool) -> int:
+def replay(session: Session, *, dry_run: bool, fast: bool, quiet: bool) -> int:
     """Rebuild the state from the journal from zero, and put right whatever is not as it tells."""
-    session.from_zero = True
+    session.from_zero = not fast
     if dry_run:
         _foretell(session)
         return 0
     names = {c.stream: c.name for c in session.world.containers.values()}
     first = session.last_event()
-    echo(_read(session))
+    if not quiet:
+        echo(_read(session))
     engine = session.engine()
     failed = [subject.stream for subject in list(engine.world.subjects()) if not _mended(session, subject)]
     removed, stuck = orphans.remove(session, why="replay")
@@ -35,7 +38,7 @@ def replay(session: Session, *, dry_run: bool) -> int:
         echo(line)
     for path in removed:
         echo(f"removed {path}: no event tells of it")
-    if not done and not removed and not failed and not stuck:
+    if not (done or removed or failed or stuck or quiet):
         echo("everything is as the journal tells: nothing to do")
     return 125 if failed or stuck else 0
 
