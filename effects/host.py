@@ -13,7 +13,7 @@ CHANGES = frozenset({
     *("set_mark", "write_control", "limit_devices", "kill_all", "remove_cgroup"),
     *("spawn_init", "open_gate", "signal", "kill", "hold_root", "drop_root"),
     *("make_bridge", "make_veth", "set_link", "add_address", "delete_link", "furnish", "load_rules"),
-    *("change_elements", "hold_ports", "drop_ports", "run_server"),
+    *("change_elements", "hold_ports", "drop_ports", "forget_flows", "run_server"),
 })  # fmt: skip
 
 TYPE_CHECKING = False
@@ -240,6 +240,9 @@ if TYPE_CHECKING:
             """
 
         def drop_ports(self, owner: str) -> None: ...
+
+        def forget_flows(self, ports: Sequence[tuple[str, int]]) -> None:
+            """No flow of UDP to (address of this host, port) goes on where it went; 0.0.0.0 and ::: to any."""
 
         def run_server(self, name: str, argv: Sequence[str], directory: str) -> None:
             """Run the program `name` that goes on in the background once it serves; else StepFailed, with its words.

@@ -129,6 +129,16 @@ class Network:
     def drop_ports(self, owner: str) -> None:
         self._ports.drop(owner)
 
+    def forget_flows(self, ports: Sequence[tuple[str, int]]) -> None:
+        if not ports:
+            return
+        from effects import conntrack  # few publish one
+
+        own = rtnetlink.all_addresses(self._links())
+        for address, port in ports:
+            family, packed = rtnetlink.packed(address)
+            conntrack.forget(self._tables(), family, port, {packed} if any(packed) else own)
+
     def run_server(self, name: str, argv: Sequence[str], directory: str) -> None:
         from effects import tools
 

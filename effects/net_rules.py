@@ -34,6 +34,7 @@ class Rules:
         host.hold_ports(spec["mark"], [(p["protocol"], p["address"], p["host_port"]) for p in spec["ports"]])
         wanted = nft_elements.elements(spec)
         self._replace(spec, host, _there(host, spec["table"], wanted), wanted)
+        host.forget_flows(_datagrams(spec))
         return {}
 
     def change(self, spec: Spec, host: Host) -> Facts:
@@ -42,11 +43,13 @@ class Rules:
         wanted = nft_elements.elements(spec)
         old = [*host.owned_elements(spec["table"], spec["mark"]), *_there(host, spec["table"], wanted)]
         self._replace(spec, host, list({element[:3]: element for element in old}.values()), wanted)
+        host.forget_flows(_datagrams(spec))
         return {}
 
     def undo(self, spec: Spec, _facts: Facts, host: Host) -> None:
         found = _there(host, spec["table"], nft_elements.elements(spec))
         host.change_elements(spec["table"], spec["mark"], found, [])
+        host.forget_flows(_datagrams(spec))
         host.drop_ports(spec["mark"])
 
     def _replace(self, spec: Spec, host: Host, old: list[Element], new: list[Element]) -> None:
@@ -57,6 +60,10 @@ class Rules:
                 raise
             message = "the firewall's tables are gone [mydocker replay]"
             raise StepFailed("firewall", errno.ENOENT, message, f"table {spec['table']}") from error
+
+
+def _datagrams(spec: Spec) -> list[tuple[str, int]]:
+    return [(lease["address"], lease["host_port"]) for lease in spec["ports"] if lease["protocol"] == "udp"]
 
 
 def _there(host: Host, table: str, elements: list[Element]) -> list[Element]:

@@ -171,6 +171,13 @@ def addresses(net: Netlink, index: int) -> list[str]:
     return found
 
 
+def all_addresses(net: Netlink) -> set[bytes]:
+    """Every address of this host."""
+    request = Message(_RTM_GETADDR, _ADDRESS.pack(_socket.AF_UNSPEC, 0, 0, 0, 0), NLM_F_DUMP)
+    found = [attributes(answer, _ADDRESS.size) for answer in net.ask("addresses", request)]
+    return {values.get(_IFA_LOCAL) or values[_IFA_ADDRESS] for values in found}
+
+
 def default_route(index: int, gateway: str) -> Message:
     """By `gateway`, in place of another one through any device."""
     return Message(_RTM_NEWROUTE, _default(index, gateway), NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE)

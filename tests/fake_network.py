@@ -255,6 +255,9 @@ class FakeNetwork:
     def drop_ports(self, owner: str) -> None:
         self._held.pop(owner, None)
 
+    def forget_flows(self, ports: Sequence[tuple[str, int]]) -> None:
+        """There are no packets here."""
+
     def run_server(self, name: str, argv: Sequence[str], directory: str) -> None:
         parent = self._net.tree.at(directory)
         if name in self._kernel.missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,31 @@ def test_a_published_port_is_reached_from_everywhere(made: Kit, net: Network, pr
                 guest.machine.name,
                 address,
             )
+
+
+@pytest.mark.parametrize("to", [Lab.HOST, Lab.HOST6])
+def test_a_sender_that_never_pauses_follows_the_port(made: Kit, net: Network, to: str) -> None:
+    family = socket.AF_INET6 if ":" in to else socket.AF_INET
+    with made.lab.neighbour.door(family, socket.SOCK_DGRAM) as door:
+        door.bind(("::" if ":" in to else "0.0.0.0", 4321))
+        door.settimeout(2)
+
+        def ask() -> str:
+            door.sendto(b"?", (to, 8080))
+            try:
+                return door.recv(100).decode().split()[0]
+            except TimeoutError:
+                return "nobody"
+
+        door.settimeout(0.1)
+        assert ask() == "nobody"
+        door.settimeout(5)
+        first = made.guest("first", net, 2, *both(8080))
+        assert ask() == "first"
+        made.undo("rules", first.rules)
+        made.undo("endpoint", first.endpoint)
+        made.guest("second", net, 3, *both(8080))
+        assert ask() == "second"
 
 
 def test_containers_of_one_network_reach_each_other_as_themselves(made: Kit, net: Network) -> None:
