@@ -6,8 +6,6 @@ from effects.cgroup import Cgroup
 from effects.directory import Directory
 from effects.frozen import Frozen
 from effects.init import Init, Release, Signal
-from effects.net_dns import Dns
-from effects.net_host import Firewall, Forwarding
 from effects.net_links import Bridge, Endpoint
 from effects.net_rules import Rules
 from effects.root_link import RootLink
@@ -15,7 +13,45 @@ from effects.storage import Layer, Staging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from effects.handler import Handler
+    from effects.host import Facts, Host, Spec
+
+
+class Later:
+    """A handler that is loaded when it is first called: no monitor makes what it makes."""
+
+    def __init__(self, load: Callable[[], Handler]) -> None:
+        self._load = load
+
+    def probe(self, spec: Spec, host: Host) -> Facts | None:
+        return self._load().probe(spec, host)
+
+    def do(self, spec: Spec, host: Host) -> Facts:
+        return self._load().do(spec, host)
+
+    def undo(self, spec: Spec, facts: Facts, host: Host) -> None:
+        self._load().undo(spec, facts, host)
+
+
+def _firewall() -> Handler:
+    from effects.net_host import Firewall
+
+    return Firewall()
+
+
+def _forwarding() -> Handler:
+    from effects.net_host import Forwarding
+
+    return Forwarding()
+
+
+def _dns() -> Handler:
+    from effects.net_dns import Dns
+
+    return Dns()
+
 
 HANDLERS: dict[str, Handler] = {
     "directory": Directory(),
@@ -28,9 +64,9 @@ HANDLERS: dict[str, Handler] = {
     "bridge": Bridge(),
     "endpoint": Endpoint(),
     "rules": Rules(),
-    "dns": Dns(),
-    "firewall": Firewall(),
-    "forwarding": Forwarding(),
+    "dns": Later(_dns),
+    "firewall": Later(_firewall),
+    "forwarding": Later(_forwarding),
     "staging": Staging(),
     "layer": Layer(),
 }
