@@ -48,7 +48,7 @@ class Probe:
             request = {
                 "identity": container["identity"],
                 "id": container["id"],
-                "config": {**config, **_make_leaf(host, self._cgroup)},
+                "config": {**config, **make_leaf(host, self._cgroup)},
                 "leash": True,
             }
             self._send(request)
@@ -101,7 +101,7 @@ class Probe:
             if fd >= 0:
                 os.close(fd)
         self._pidfd = self._output = -1
-        _let_go(self._host, self._cgroup)
+        let_go(self._host, self._cgroup)
 
     def _read(self) -> None:
         while self._output >= 0:
@@ -142,11 +142,11 @@ def _leaf(cgroup: Facts) -> str:
     return f"{mount}/{cgroup['leaf']}/{LEAF}"
 
 
-def _make_leaf(host: Host, cgroup: Facts) -> dict[str, Any]:
+def make_leaf(host: Host, cgroup: Facts) -> dict[str, Any]:
     """The `joins` and `cgroup2` of a process that is born in the container's cgroup, and in one of its own in one
     hierarchy of them. What an earlier probe left there is moved up first.
     """
-    _let_go(host, cgroup)
+    let_go(host, cgroup)
     where, leaf = cgroup_tree.places(cgroup), _leaf(cgroup)
     host.make_dir(leaf, 0o755)
     if where["cgroup2"]:
@@ -158,7 +158,7 @@ def _make_leaf(host: Host, cgroup: Facts) -> dict[str, Any]:
     return {"joins": joins, "cgroup2": ""}
 
 
-def _let_go(host: Host, cgroup: Facts) -> None:
+def let_go(host: Host, cgroup: Facts) -> None:
     """Remove the cgroup; a process that a probe left behind on purpose becomes one of the container's."""
     leaf = _leaf(cgroup)
     for _ in range(_MOVES):
