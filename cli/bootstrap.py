@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 
-from effects import failpoints
+from effects import failpoints, identity
 from eventstore.journal import Journal
 from machine.engine import Actor, Engine
 from machine.events import SCHEMA
+from machine.home import Here
 from machine.plan import Places
 from machine.world import World
 
@@ -44,9 +45,9 @@ def open_journal(
     return Journal.open_or_create(where, SCHEMA, run_dir=run, cursor=cursor, decode=decode, only=only)
 
 
-def places(root: str, run: str, journal: Journal) -> Places:
+def places(root: str, run: str, journal: Journal, world: World) -> Places:
     """Where things of this root lie."""
-    return Places(root, run, journal.root_id)
+    return Places(root, run, world.host.id or journal.root_id)
 
 
 def engine(
@@ -96,6 +97,27 @@ def _login() -> int:
     except FileNotFoundError:  # a kernel without CONFIG_AUDIT
         return -1
     return -1 if login == UNSET_LOGIN else login
+
+
+def here(root: str, known_as: str) -> Here:
+    """Where the root is. `known_as`: the path that was noted last."""
+    found = os.stat(f"{root}/journal")
+    reached = known_as == root
+    if known_as and not reached:
+        try:
+            reached = os.path.samestat(os.stat(f"{known_as}/journal"), found)
+        except OSError:
+            reached = False
+    spaces = [os.stat(f"/proc/self/ns/{kind}").st_ino for kind in ("pid", "net")]
+    return Here(
+        identity.boot_id(),
+        machine_id(),
+        root=found.st_ino,
+        path=root,
+        spaces=spaces,
+        reached=reached,
+        fresh=os.urandom(4).hex(),
+    )
 
 
 def machine_id() -> str:

@@ -70,7 +70,7 @@ class Monitor:
         journal = bootstrap.open_journal(root, run, cursor=Cursor.load(request["cursor"]), only=needed)
         self.host = LinuxHost()
         actor = Actor({**request["by"], "pid": os.getpid()}, request["op"])
-        where = bootstrap.places(root, run, journal)
+        where = bootstrap.places(root, run, journal, world)
         self.engine = bootstrap.engine(journal, world, where, actor, bootstrap.kernel(self.host))
         self.directory = where.container(self.container.id)
         self.server = Server(control.listen(self.directory))

@@ -15,14 +15,17 @@ from cli.declare import wrap
 from cli.report import echo, exit_code_of, line_of, say
 from effects import failpoints, identity
 from effects.locks import Locks
-from eventstore.errors import JournalMissing
+from eventstore.errors import ForeignHost, JournalMissing
 from eventstore.event import Event
 from eventstore.journal import Journal
 from eventstore.snapshots import Snapshots
-from machine import decide
+from machine import decide, home
 from machine.engine import Engine
+from machine.errors import ForeignRoot
 from machine.events import SCHEMA
+from machine.home import Here
 from machine.plan import Places
+from machine.resources import LIVE
 from machine.subjects import Container, shape
 from machine.world import World
 
@@ -57,6 +60,7 @@ class Session:
         self._world: World | None = None
         self._journal: Journal | None = None
         self.folded = 0  # events read from the journal itself
+        self.adopts = False  # the root, wherever it comes from
         self.from_zero = False  # do without the snapshot, which is a cache
         self.places: Places | None = None
         self._imagined: list[Event] = []
@@ -116,7 +120,7 @@ class Session:
             self.root, self.run, cursor=cursor, decode=_in_bulk, read_only=read_only
         )
         self.folded = self._replay(journal, world) if self.from_zero else journal.refresh(world)
-        self.places = bootstrap.places(self.root, self.run, journal)
+        self.places = bootstrap.places(self.root, self.run, journal, world)
         return journal, world
 
     def _replay(self, journal: Journal, world: World) -> int:
@@ -150,7 +154,10 @@ class Session:
     def _imagine_boot(self, world: World) -> None:
         """A reader after a reboot sees what the first writer will note, without noting it."""
         if world.host.boot and world.host.boot != identity.boot_id():
-            for stream, event in decide.note_boot(world, boot=identity.boot_id(), machine=""):
+            now = Here(
+                identity.boot_id(), world.host.machine, root=world.host.root, path=world.host.path, spaces=[]
+            )
+            for stream, event in decide.note_boot(world, now):
                 event.s, event.n, event.v = stream, 0, world.version(stream) + 1
                 event.ts = event.up = 0
                 event.op, event.by, event.why = "", {}, "reboot"
@@ -169,13 +176,23 @@ class Session:
         if self._engine is None:
             os.umask(0o077)
             self._make_root()
-            journal, world = self._read(read_only=False)
+            journal, world = self._read_to_write()
             self._journal = journal
             assert self.places is not None, "reading sets it"
             actor, effects = bootstrap.actor(self._command), bootstrap.OnDemand(self.secrets)
             self._engine = bootstrap.engine(journal, world, self.places, actor, effects)
             self._note_boot(self._engine)
         return self._engine
+
+    def _read_to_write(self) -> tuple[Journal, World]:
+        try:
+            return self._read(read_only=False)
+        except ForeignHost as error:
+            if not self.adopts:
+                why = "it is a copy of one that was used in this boot"
+                raise ForeignRoot(self.root, why) from None
+            os.unlink(error.path)  # the other one is refused from now on
+        return self._read(read_only=False)
 
     def _make_root(self) -> None:
         os.makedirs(self.root, 0o700, exist_ok=True)
@@ -184,15 +201,22 @@ class Session:
         os.makedirs(self.run, 0o700, exist_ok=True)
 
     def _note_boot(self, engine: Engine) -> None:
-        boot = identity.boot_id()
-        if engine.world.host.boot == boot:
+        host = engine.world.host
+        here = bootstrap.here(self.root, host.path)
+        strange = home.strange(
+            host, here, live=any(c.status in LIVE for c in engine.world.containers.values())
+        )
+        if strange and not self.adopts:
+            raise ForeignRoot(self.root, strange)
+        if not strange and home.at_home(host, here):
             return
-        after_reboot = bool(engine.world.host.boot)
-        engine.decide(decide.note_boot, boot=boot, machine=bootstrap.machine_id(), why="reboot")
-        if after_reboot:
+        begun, why = host.boot, "moved" if strange else "reboot"
+        engine.decide(decide.note_boot, here, moved=bool(strange), why=why)
+        self.places = engine.places = bootstrap.places(self.root, self.run, engine.journal, engine.world)
+        if begun and (strange or begun != here.boot):
             settler = self.settler()
             for subject in list(engine.world.subjects()):
-                settler.mend(subject.stream, why="reboot")
+                settler.mend(subject.stream, why=why)
 
     def settler(self) -> Settler:
         """Who settles things for this command."""

@@ -52,6 +52,16 @@ class Directory:
         host.write_file(f"{path}/{_MADE}", b"", 0o600, sync=False)
         return {}
 
+    def change(self, spec: Spec, host: Host) -> Facts:
+        """It was moved or copied here: what an overlay keeps of the place it was mounted at is none of this one."""
+        path = spec["path"]
+        if host.exists(f"{path}/upper"):
+            host.forget_overlay(f"{path}/upper")
+            host.remove_tree(f"{path}/work")
+            host.make_dir(f"{path}/work", 0o700)
+            host.sync(path)
+        return {}
+
     def undo(self, spec: Spec, _facts: Facts, host: Host) -> None:
         remove_durably(host, spec["path"])
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 # Every method of Host that changes something. The tests' fuses and `effects.failpoints` go by it; a test compares it with the protocol.
 CHANGES = frozenset({
     *("make_dir", "write_file", "make_fifo", "symlink", "rename", "remove_file", "remove_tree", "sync"),
-    *("set_mark", "write_control", "limit_devices", "kill_all", "remove_cgroup"),
+    *("forget_overlay", "set_mark", "write_control", "limit_devices", "kill_all", "remove_cgroup"),
     *("spawn_init", "open_gate", "signal", "kill", "hold_root", "drop_root"),
     *("make_bridge", "make_veth", "set_link", "add_address", "delete_link", "furnish", "load_rules"),
     *("change_elements", "hold_ports", "drop_ports", "forget_flows", "run_server"),
@@ -100,6 +100,9 @@ if TYPE_CHECKING:
 
         def sync(self, path: str) -> None:
             """The file's data, or the directory's entries, are on disk on return."""
+
+        def forget_overlay(self, path: str) -> None:
+            """Take off an overlay's upper directory what binds it to the layers and the file system it was on."""
 
         def set_mark(self, path: str) -> None:
             """Mark a directory of a cgroup hierarchy; the mark dies with the directory."""

@@ -19,6 +19,7 @@ class RootLink:
     never does. `via` lies on a tmpfs, so that after a reboot the link in ROOT leads nowhere.
 
     spec    link: ROOT/mnt/NAME   via: RUN/<root id>/mnt/<container id>   pid, start, boot of the init
+            left: if true, made before the root was moved here
     facts   {}
     """
 
@@ -42,5 +43,6 @@ class RootLink:
     def undo(self, spec: Spec, _facts: Facts, host: Host) -> None:
         if host.read_link(spec["link"]) == spec["via"]:
             host.remove_file(spec["link"])
-        host.remove_file(spec["via"])
+        if not spec.get("left"):  # then it is that of the root from which this one was copied
+            host.remove_file(spec["via"])
         host.drop_root(spec["via"])

@@ -59,9 +59,7 @@ class RunState:
                 if tuple(owner) == lock.identity():
                     return True
                 self.close()
-                raise ForeignHost(
-                    f"this is a copy of a journal that was in use in this boot; if only this one is left, remove {self.path}"
-                )
+                raise ForeignHost(self.path)
         self.close()
         return False
 

@@ -17,6 +17,7 @@ from machine.errors import (
     NoSuchContainer,
     NoSuchImage,
 )
+from machine.home import Here, at_home
 from machine.resources import LIVE
 from machine.subjects import Container
 from machine.table import TABLE, VERBS
@@ -342,25 +343,35 @@ def sweep(_world: World, paths: list[str]) -> Decision:
     return [("host", ev.HostSwept(paths=paths[:SWEPT_NAMED], count=len(paths)))] if paths else []
 
 
-def note_boot(world: World, *, boot: str, machine: str) -> Decision:
-    """The first command of a boot: what lived has died, in one append. Nothing in the same boot.
+def note_boot(world: World, here: Here, *, moved: bool = False) -> Decision:
+    """The first command of a boot: what lived has died, in one append. Nothing in the same boot, unless `moved`.
 
     Containers that were to be removed at their end, and have ended or never begun, are removed.
     """
-    if world.host.boot == boot:
+    if at_home(world.host, here) and not moved:
         return []
     decision: Decision = []
-    if world.host.boot:
+    if world.host.boot and (moved or world.host.boot != here.boot):
         for c in world.containers.values():
             if c.status in LIVE or (c.status == "removing" and c.holding("init") is not None):
-                decision += note_exit(world, c.id, code=None, reason="lost: reboot")
+                decision += note_exit(
+                    world, c.id, code=None, reason="lost: moved" if moved else "lost: reboot"
+                )
             elif c.setting("auto_remove") and c.status in TABLE["rm"]:
                 # Whoever would have started or removed it has died; its name must not stay taken.
                 decision.append((c.stream, ev.ContainerRemoveRequested()))
             elif (again := restarts.after_boot(c)) is not None and _has_leases(world, c, again, decision):
                 decision.append((c.stream, again))
     # Last: the exits are noted of what was held before, then the boot drops what died with the kernel.
-    decision.append(("host", ev.HostBooted(boot=boot, machine=machine)))
+    noted = ev.HostBooted(
+        boot=here.boot,
+        machine=here.machine,
+        root=here.root,
+        path=here.path,
+        spaces=here.spaces,
+        id=here.fresh if moved else world.host.id,
+    )
+    decision.append(("host", noted))
     return decision
 
 

@@ -29,6 +29,7 @@ class Endings(Words):
             "signal": self._by_signal,
             "oom": self._by_oom,
             "lost: monitor": self._unwatched,
+            "lost: moved": self._by_move,
             "lost: reboot": self._by_reboot,
         }
         tell = endings.get(e.reason)
@@ -61,6 +62,9 @@ class Endings(Words):
             f"It ended while nobody watched it, as its monitor had died. {self.by(e, start=True)} found it gone"
             f"{self.at(e)}; {known(e.code)}."
         )
+
+    def _by_move(self, e: Any) -> str:
+        return f"It was left behind when {self.by(e)} adopted its root{self.at(e)}; {known(e.code)}."
 
     def _by_reboot(self, e: Any) -> str:
         if not e.ts:

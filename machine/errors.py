@@ -50,6 +50,16 @@ class NoSuchContainer(MachineError):
         super().__init__(f"no such container: {reference} [mydocker ps lists them]")
 
 
+class ForeignRoot(MachineError):
+    """The root is not at home here (`machine.home.strange`)."""
+
+    def __init__(self, root: str, why: str) -> None:
+        self.root, self.why = root, why
+        super().__init__(
+            f"{root} is only read: {why} [if it is used nowhere else: mydocker replay --moved adopts it]"
+        )
+
+
 class AmbiguousPrefix(MachineError):
     def __init__(self, reference: str, ids: list[str]) -> None:
         self.reference, self.ids = reference, ids

@@ -67,7 +67,7 @@ class ContainerExited(Event, tag="container.exited"):
 
     code: int | None
     signal: int = 0
-    reason: str = "exit"  # exit, signal, oom, lost: monitor, lost: reboot
+    reason: str = "exit"  # exit, signal, oom, lost: monitor, lost: reboot, lost: moved
     up_at: int = 0  # CLOCK_BOOTTIME ns when it was seen
 
 
@@ -247,8 +247,16 @@ class JobAbandoned(Event, tag="job.abandoned"):
 
 
 class HostBooted(Event, tag="host.booted"):
+    """Where the root is at home from now on (`machine.home.Here`): after a boot, and where it was adopted."""
+
     boot: str
     machine: str
+    root: int = 0  # inode of its journal's directory
+    path: str = ""
+    spaces: list[int] = []  # noqa: RUF012 - a default that is never changed
+    id: str = (
+        ""  # of the root in names of cgroups and devices, since it was adopted; else the journal's says it
+    )
 
 
 class HostSwept(Event, tag="host.swept"):

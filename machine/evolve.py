@@ -9,6 +9,7 @@ from __future__ import annotations
 from machine.evolve_container import ASKED, CONTAINER
 from machine.evolve_effects import EFFECTS, move, take_over
 from machine.evolve_network import forget_removed, give_back, network
+from machine.home import has_moved, relocate
 from machine.resources import ONE_SHOT, VOLATILE
 from machine.subjects import Container, Held, Image, Job, Layer, Network, Standing, Subject
 
@@ -138,8 +139,9 @@ def _host(world: State, _key: str, event: Any) -> None:
         EFFECTS[event.tag](host, event)
     if event.tag != "host.booted":
         return
-    if host.boot != event.boot:
-        host.boots += 1
+    moved = has_moved(host, event)
+    if host.boot != event.boot or moved:
+        host.boots += host.boot != event.boot
         for subject in list(world.subjects()):
             _forget_volatile(subject)
             if isinstance(subject, Container):
@@ -147,7 +149,11 @@ def _host(world: State, _key: str, event: Any) -> None:
                 _forget_removed(world, subject, event)
             elif isinstance(subject, Network):
                 forget_removed(world, subject)
+    if moved and host.path and event.path:
+        relocate(world, host.path, event.path)
     host.boot, host.machine = event.boot, event.machine
+    host.root, host.path, host.spaces = event.root, event.path, event.spaces
+    host.id = event.id
 
 
 def _forget_volatile(subject: Subject) -> None:

@@ -51,6 +51,7 @@ EXIT_REASONS = {
     "signal": "a signal ended it; the code is 128 + its number",
     "oom": "the kernel killed it because its memory limit was reached",
     "lost: monitor": "it ended while nobody watched it; the code is unknown unless somebody could still tell it",
+    "lost: moved": "the root was moved or copied away from under it; the code is unknown",
     "lost: reboot": "the machine went down under it; the code is unknown",
 }
 

@@ -52,6 +52,7 @@ EXITS = {
     "exit": "ended by itself",
     "oom": "was killed for want of memory",
     "lost: monitor": "ended while nobody watched it",
+    "lost: moved": "was left behind when its root was moved",
     "lost: reboot": "went down with the machine",
 }
 

@@ -277,17 +277,18 @@ class Image(Slots):
 
 
 class Host(Standing):
-    """The machine as last seen: its boot id tells a reboot, its machine id another machine.
+    """The machine as last seen, and where on it the root was (`machine.home.Here`). Its boot id tells a reboot.
 
     `networks`: id -> families (4, 6) to be forwarded, of each that is there; the firewall stands while any is.
     """
 
-    __slots__ = ("boot", "boots", "machine", "networks")
+    __slots__ = ("boot", "boots", "id", "machine", "networks", "path", "root", "spaces")
 
     def __init__(self) -> None:
         super().__init__("host", "idle")
-        self.boot = self.machine = ""
-        self.boots = 0
+        self.boot = self.machine = self.path = self.id = ""
+        self.boots = self.root = 0
+        self.spaces: list[int] = []
         self.networks: dict[str, list[int]] = {}
 
 

@@ -174,6 +174,9 @@ class FakeFiles:
         parent, name = self._tree.above(path)
         del parent.entries[name]
 
+    def forget_overlay(self, path: str) -> None:
+        self._tree.at(path)
+
     def sync(self, path: str) -> None:
         node = self._tree.at(path)
         if node.kind not in {"file", "dir"}:

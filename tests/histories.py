@@ -8,6 +8,7 @@ from typing import Any
 from eventstore.event import Event
 from machine import decide
 from machine import events as ev
+from machine.home import Here
 from machine.lifecycle import STATUSES
 from machine.plan import Places, Step, plan
 from machine.world import World
@@ -76,6 +77,11 @@ def well(step: Step) -> dict[str, Any]:
 def failing(*which: tuple[str, str]) -> Outcome:
     """Success, but for these (verb, kind)."""
     return lambda step: None if (step.verb, step.kind) in which else well(step)
+
+
+def here(boot: str, machine: str = MACHINE) -> Here:
+    """A place of which no more is known than which boot of which machine it is."""
+    return Here(boot, machine, root=0, path="", spaces=[])
 
 
 class History:
@@ -155,7 +161,7 @@ def in_status(status: str, **settings: Any) -> History:
     """A container `c1` that came to `status` by legal steps, settled or in the midst of settling."""
     stream = f"container/{container_id('a')}"
     history = History()
-    history.decide(decide.note_boot, boot=BOOT, machine=MACHINE)
+    history.decide(decide.note_boot, here(BOOT, MACHINE))
     history.decide(decide.create, created("c1", **settings))
     if status == "creating":
         return history
@@ -188,7 +194,7 @@ def in_status(status: str, **settings: Any) -> History:
 def alive(name: str = "c1", digit: str = "a", **settings: Any) -> History:
     """A container that runs."""
     history = History()
-    history.decide(decide.note_boot, boot=BOOT, machine=MACHINE)
+    history.decide(decide.note_boot, here(BOOT, MACHINE))
     history.decide(decide.create, created(name, digit, **settings))
     history.settle(f"container/{container_id(digit)}")
     history.decide(decide.start, name)

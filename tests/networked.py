@@ -8,7 +8,7 @@ from machine import decide, networks
 from machine.addresses import subnet
 from machine.networks import Wanted
 from machine.subjects import Container, Network
-from tests.histories import BOOT, MACHINE, History, container_id, created
+from tests.histories import BOOT, MACHINE, History, container_id, created, here
 
 N1, N2 = "1" * 64, "2" * 64
 ASKED: dict[str, Any] = {"ip": "", "ip6": "", "mac": "", "aliases": []}
@@ -28,7 +28,7 @@ def connection(network_id: str = N1, name: str = "net", **more: Any) -> dict[str
 
 def history(*asked: Wanted) -> History:
     found = History()
-    found.decide(decide.note_boot, boot=BOOT, machine=MACHINE)
+    found.decide(decide.note_boot, here(BOOT, MACHINE))
     for one in asked or (a_network(),):
         found.decide(networks.create, one)
         found.settle(f"network/{one.id}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cli.bootstrap import machine_id
 from effects.identity import boot_id
 from eventstore.journal import Journal
 from eventstore.reader import read_events
@@ -12,7 +13,7 @@ from eventstore.segments import segment_numbers
 from machine import decide
 from machine.events import SCHEMA
 from machine.world import World
-from tests.histories import MACHINE, History, created
+from tests.histories import History, created, here
 from tests.written import ALICE, Written
 
 SECOND = 1_000_000_000
@@ -49,7 +50,7 @@ class Timed(Written):
         )
         History.__init__(self)
         self.journal.refresh(self.world)
-        self.decide(decide.note_boot, boot=boot_id(), machine=MACHINE)
+        self.decide(decide.note_boot, here(boot_id(), machine_id()))
 
     @classmethod
     def reopened(cls, past: Timed) -> Timed:

@@ -24,6 +24,7 @@ from machine.subjects import Container, Job
 from machine.world import World
 from tests.fake_files import Node
 from tests.fakes import Crash, FakeHost, FakeKernel, Fuse, Process, fused
+from tests.histories import here
 from tests.memory_journal import Clock, Lines, MemoryJournal
 
 PLACES = Places("/root", "/run/mydocker", "0badcafe")
@@ -74,7 +75,7 @@ class Computer:
 
     def _install(self) -> None:
         """The boot is noted, and the image `busybox` with its one layer is there."""
-        self.engine.decide(decide.note_boot, boot=self.kernel.boot, machine="machine-1")
+        self.engine.decide(decide.note_boot, here(self.kernel.boot, "machine-1"))
         layer = ev.LayerPublished(digest=LAYER, size=1, entries=1, path=f"/root/layers/{LAYER}")
         image = ev.ImagePublished(name="busybox", layers=[LAYER], source={"path": "/root/busybox.tar"})
         self.engine.decide(decide.publish_image, layer, image)
@@ -158,7 +159,7 @@ class Computer:
         self.disk.power_cut()
         self.furnish_run()
         self.another_process()
-        self.engine.decide(decide.note_boot, boot=self.kernel.boot, machine="machine-1", why="reboot")
+        self.engine.decide(decide.note_boot, here(self.kernel.boot, "machine-1"), why="reboot")
         self.recover()
 
     def ask(self, step: Step) -> None:

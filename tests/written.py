@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from cli.bootstrap import machine_id
 from cli.main import main
 from effects.identity import boot_id
 from eventstore.event import Event
 from eventstore.journal import Journal
 from machine import decide
 from machine.events import SCHEMA
-from tests.histories import MACHINE, History, container_id, created
+from tests.histories import History, container_id, created, here
 from tests.inmates import Inmate
 
 PROGRAM = "import sys; from cli.main import flush, main; sys.exit(flush(main(sys.argv[1:])))"
@@ -30,7 +31,7 @@ class Written(History):
         self.journal = Journal.open_or_create(f"{self.root}/journal", SCHEMA, run_dir=self.run)
         super().__init__()
         self.journal.refresh(self.world)
-        self.decide(decide.note_boot, boot=boot_id(), machine=MACHINE)
+        self.decide(decide.note_boot, here(boot_id(), machine_id()))
 
     def note(self, stream: str, event: Event) -> Event:
         with self.journal.transaction(self.world, by=self.by, why=self.why, op="0badcafe") as tx:

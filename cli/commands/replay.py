@@ -18,10 +18,15 @@ from machine.subjects import Container, Subject
 @flag("dry_run", "--dry-run", help="Only say what would be done.")
 @flag("fast", "--fast", help="Begin at the last snapshot, as other commands do, not at the first event.")
 @flag("quiet", "-q", "--quiet", help="Say nothing where there is nothing to do.")
+@flag("moved", "--moved", help="Adopt a root that was moved or copied here, from another machine perhaps.")
 @pass_session
-def replay(session: Session, *, dry_run: bool, fast: bool, quiet: bool) -> int:
-    """Rebuild the state from the journal from zero, and put right whatever is not as it tells."""
+def replay(session: Session, *, dry_run: bool, fast: bool, quiet: bool, moved: bool) -> int:
+    """Rebuild the state from the journal from zero, and put right whatever is not as it tells.
+
+    With --moved, containers that ran where it came from count as ended. Not while it is used there still.
+    """
     session.from_zero = not fast
+    session.adopts = moved
     if dry_run:
         _foretell(session)
         return 0

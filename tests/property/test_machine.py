@@ -18,7 +18,7 @@ from machine.resources import DISK
 from machine.subjects import Container, Subject
 from machine.world import World
 from tests.event_order import violations
-from tests.histories import MACHINE, PLACES, History, created, intent, outcome, well
+from tests.histories import MACHINE, PLACES, History, created, here, intent, outcome, well
 
 NAMES = ("one", "two")
 LIVE = ("running", "paused", "stopping")
@@ -40,7 +40,7 @@ class Machine:
 
     def reboot(self) -> None:
         self.boots += 1
-        self.history.decide(decide.note_boot, boot=f"boot-{self.boots}", machine=MACHINE)
+        self.history.decide(decide.note_boot, here(f"boot-{self.boots}", MACHINE))
 
     def ask(self, verb: str, name: str, choice: bool) -> bool:
         """Give one command; False where it was refused."""

@@ -10,7 +10,7 @@ from machine import events as ev
 from machine.lifecycle import EXIT_REASONS, LIVE
 from machine.table import TABLE
 from machine.world import World
-from tests.histories import BOOT, IN_LIFE, MACHINE, SECOND, container_id, in_status
+from tests.histories import BOOT, IN_LIFE, MACHINE, SECOND, container_id, here, in_status
 
 C1 = container_id("a")
 STREAM = f"container/{C1}"
@@ -152,11 +152,11 @@ def test_the_monitor_is_known_by_pid_start_and_boot() -> None:
 
 
 def test_the_first_boot_ever_is_noted_alone() -> None:
-    assert tags(decide.note_boot(World(), boot=BOOT, machine=MACHINE)) == ["host.booted"]
+    assert tags(decide.note_boot(World(), here(BOOT, MACHINE))) == ["host.booted"]
 
 
 def test_the_same_boot_is_noted_once() -> None:
-    assert decide.note_boot(in_status("running").world, boot=BOOT, machine=MACHINE) == []
+    assert decide.note_boot(in_status("running").world, here(BOOT, MACHINE)) == []
 
 
 @pytest.mark.parametrize("status", IN_LIFE)
@@ -164,7 +164,7 @@ def test_a_reboot_ends_what_lived_with_an_unknown_code(status: str) -> None:
     history = in_status(status)
     held_process = history.world.containers[C1].holding("init") is not None
 
-    noted = history.decide(decide.note_boot, boot="boot-2", machine=MACHINE)
+    noted = history.decide(decide.note_boot, here("boot-2", MACHINE))
 
     expected = ["container.exited"] if status in LIVE or (status == "removing" and held_process) else []
     assert tags(noted) == [*expected, "host.booted"]
@@ -176,7 +176,7 @@ def test_a_reboot_ends_what_lived_with_an_unknown_code(status: str) -> None:
 def test_a_reboot_frees_the_name_of_every_container_that_was_to_be_removed(status: str) -> None:
     """S04: also of those whose command died before they were started or after they failed."""
     history = in_status(status, auto_remove=True)
-    history.decide(decide.note_boot, boot="boot-2", machine=MACHINE)
+    history.decide(decide.note_boot, here("boot-2", MACHINE))
 
     assert history.world.names == {}
 
@@ -185,7 +185,7 @@ def test_a_removal_cut_short_by_a_reboot_keeps_the_exit_it_had() -> None:
     history = in_status("exited")
     history.settle(STREAM)
     history.decide(decide.remove, "c1")
-    history.decide(decide.note_boot, boot="boot-2", machine=MACHINE)
+    history.decide(decide.note_boot, here("boot-2", MACHINE))
 
     last = history.world.containers[C1].exit
     assert last is not None

@@ -11,7 +11,7 @@ from machine import decide
 from machine.events import SCHEMA
 from machine.resources import MAKES_ROOM
 from tests.engine_bench import C1, STREAM, Bench, Refusal
-from tests.histories import BOOT, MACHINE, created
+from tests.histories import BOOT, MACHINE, created, here
 
 # --- observe -----------------------------------------------------------------------------------------
 
@@ -175,7 +175,7 @@ def test_on_a_full_disk_nothing_new_begins_and_nothing_is_half_appended() -> Non
             engine.decide(decide.remove, "c1"),
         ),
         lambda engine: (
-            engine.decide(decide.note_boot, boot="boot-2", machine=MACHINE),
+            engine.decide(decide.note_boot, here("boot-2", MACHINE)),
             engine.decide(decide.remove, "c1"),
         ),
     ],
@@ -184,7 +184,7 @@ def test_on_a_full_disk_nothing_new_begins_and_nothing_is_half_appended() -> Non
 def test_on_a_full_disk_what_runs_can_end_and_be_removed(end: Any) -> None:
     """S35: the space that it takes is what is to be freed."""
     bench = Bench()
-    bench.engine.decide(decide.note_boot, boot=BOOT, machine=MACHINE)
+    bench.engine.decide(decide.note_boot, here(BOOT, MACHINE))
     bench.running()
     bench.lines.full = True
     end(bench.engine)

@@ -23,7 +23,7 @@ from machine.network_errors import (
     Unpublishable,
 )
 from tests.event_order import violations
-from tests.histories import BOOT, MACHINE, created, fold
+from tests.histories import BOOT, MACHINE, created, fold, here
 from tests.networked import (
     ASKED,
     N1,
@@ -105,7 +105,7 @@ def test_what_always_starts_again_after_a_boot_gets_what_nobody_else_has() -> No
         found.decide(decide.note_exit, c.id, code=0)
         found.settle(c.stream)
     last = start(found, add(found, "three", "c", restart=always))
-    found.decide(decide.note_boot, boot="boot-2", machine=MACHINE)
+    found.decide(decide.note_boot, here("boot-2", MACHINE))
 
     assert {c.status for c in (*stopped, last)} == {"restarting"}
     assert [addresses(c) for c in (last, *stopped)] == [

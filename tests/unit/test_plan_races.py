@@ -19,6 +19,7 @@ from tests.histories import (
     alive,
     container_id,
     failing,
+    here,
     in_status,
     intent,
     outcome,
@@ -166,7 +167,7 @@ def test_what_is_held_after_a_reboot_is_settled_without_touching_what_died(statu
     history = in_status(status)
     history.settle(STREAM)
     linked = "root_link" in kinds(history)
-    history.decide(decide.note_boot, boot="boot-2", machine=MACHINE)
+    history.decide(decide.note_boot, here("boot-2", MACHINE))
 
     assert history.settle(STREAM) == (["undo root_link"] if linked else [])
     assert kinds(history) == ["directory"]

@@ -87,12 +87,12 @@ class Past:
         self.chance = random.Random(
             journal.cursor.n
         )  # the same each time, but no container twice in one journal
-        where = bootstrap.places(root, run, journal)
+        where = bootstrap.places(root, run, journal, world)
         unsynced: Any = Unsynced(journal)
         effects: Any = Obliging(self.boot)
         self.engine = Engine(unsynced, world, effects, where, Actor({}, ""))
         self.user("run")
-        self.engine.decide(decide.note_boot, boot=self.boot, machine=bootstrap.machine_id(), why="reboot")
+        self.engine.decide(decide.note_boot, bootstrap.here(root, ""), why="reboot")
 
     def user(self, words: str) -> None:
         """From now on somebody at a shell acts, with another command."""
