@@ -17,7 +17,7 @@ from machine.resources import WATCHED
 from machine.state import State
 from machine.subjects import Container
 from machine.world import World
-from tests.histories import BOOT, MACHINE, History, created
+from tests.histories import BOOT, MACHINE, History, created, here
 
 NAMES = ("a", "b", "c")
 POOLS = {"n1": ("10.0.0.0/29",), "n2": ("10.0.1.0/29", "fd00::/125")}
@@ -68,7 +68,7 @@ class Lives:
 
     def reboot(self) -> None:
         self.boots += 1
-        self.decide(decide.note_boot, boot=f"{BOOT}-{self.boots}", machine=MACHINE)
+        self.decide(decide.note_boot, here(f"{BOOT}-{self.boots}", MACHINE))
 
     def make(self, name: str) -> None:
         self.ids += 1
