@@ -18,6 +18,7 @@ import effects.handler
 import effects.host
 import effects.registry  # noqa: F401 - loaded while the command decides, not when it has
 from cli import bootstrap, handover, pipes
+from cli.execs import Execs
 from cli.freezes import Freezes
 from effects import cgroup_tree, control, failpoints, identity
 from effects.control_server import Client, Server
@@ -76,6 +77,7 @@ class Monitor:
         self.server = Server(control.listen(self.directory))
         self.first = self.server.adopt(command)
         self.freezes = Freezes(self.engine, self.container, self.server)
+        self.execs = Execs(self.engine, self.container)
         self.checks = self._checks()
         self.stdio: Stdio | None = None
         self.home: dict[str, Any] | None = None  # the monitors' cgroup, once we have moved there
@@ -229,6 +231,7 @@ class Monitor:
     def _hear(self, client: Client, kind: str, payload: Any) -> None:
         if kind == control.CLOSED:
             self.freezes.release(client)
+            self._end_session(client, None)
         elif kind == control.STDIN and self.stdio is not None:
             self.stdio.feed(payload)
         elif kind == control.END and self.stdio is not None:
@@ -247,10 +250,19 @@ class Monitor:
                 self.stdio.resize(message.get("rows", 0), message.get("cols", 0))
             case "freeze":
                 self.freezes.freeze(client)
+            case "exec":
+                self.execs.begun(client, str(message.get("exec")))
+            case "exec_ended":
+                self._end_session(client, message.get("code"))
             case "resize" | "wait":
                 pass  # no terminal to resize; every client is told of the end
             case _:
                 self.server.tell(client, {"event": "error", "message": "not understood, or not possible now"})
+
+    def _end_session(self, client: Client, code: int | None) -> None:
+        if client.session:
+            self._act_as_monitor()
+            self.execs.ended(client, code)
 
     def _settle_as_asked(self, *, observe: bool) -> None:
         """Carry out what somebody has decided, in his name."""

@@ -30,13 +30,15 @@ _RETRY = frozenset(
 
 class Client:
     """A command that is connected. `attached` clients get wake-ups and new log files; `stdin` ones send stdin;
-    `held` ones ask that no more output be taken from the container until they have caught up.
+    `held` ones ask that no more output be taken from the container until they have caught up. `session`: the
+    exec session whose joiner it is; there may be any number of these.
     """
 
     def __init__(self, connection: Connection, pid: int, uid: int) -> None:
         self.connection, self.pid, self.uid = connection, pid, uid
         self.fd = connection.fileno()  # what it was: a dropped client is still known by it
         self.attached = self.stdin = self.held = False
+        self.session = ""
         self.queue: list[tuple[bytes, tuple[int, ...]]] = []
 
 
@@ -59,7 +61,7 @@ class Server:
         is what slows them down. Their end is seen all the same (POLLHUP).
         """
         fds = []
-        if self.listener and len(self.clients) < _MAX_CLIENTS:
+        if self.listener and sum(not client.session for client in self.clients.values()) < _MAX_CLIENTS:
             fds.append((self.listener.fileno(), select.POLLIN))
         for fd, client in self.clients.items():
             reading = select.POLLIN if stdin_room or not client.stdin else 0

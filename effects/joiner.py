@@ -4,7 +4,8 @@ On its control socket (descriptor 3, packets as `effects.control` has them) it r
 
     {"identity": {pid, start, boot} of the container's first process, "id": container id,
      "config": StageConfig, "size": [rows, columns] of its tty where known, "leash": true to end with the command}
-    and, without a tty, three descriptors: stdin, stdout, stderr
+     "session": id, where the monitor is to be told of its end
+    and, without a tty, three descriptors: stdin, stdout, stderr; with a session, a connection to the monitor behind them
 
 and answers {"started": {pid, start, boot}}, with a tty with the pty's master; then {"exited": exit code, "signal":
 number or 0}; or {"failed": {step, errno, message, path, code}}, `code` being what the command ends with. Meanwhile
@@ -56,10 +57,15 @@ def main() -> int:
     sys.path.clear()
     sys.meta_path.clear()
     try:
+        monitor = _socket.socket(fileno=stdio.pop()) if "session" in request else None
         session = Session(request, stdio)
         born = session.start(control)
         if born is not None:
-            _stay(control, born, leash=bool(request.get("leash")))
+            if monitor is not None:
+                _answer(monitor, {"op": "exec", "exec": request["session"]})
+            code = _stay(control, born, leash=bool(request.get("leash")))
+            if monitor is not None:
+                _answer(monitor, {"op": "exec_ended", "code": code})
     except Exception as error:  # noqa: BLE001 - a traceback would be read from the container's files
         _answer(control, {"failed": _failure(refused("join", error))})
     return 0
@@ -140,8 +146,8 @@ def _comes(born: Newborn, control: _socket.socket) -> bool:
     return born.fileno() in [descriptor for descriptor, _events in poll.poll()]
 
 
-def _stay(control: _socket.socket, born: Newborn, *, leash: bool) -> None:
-    """Until the session's end, to reap it and to tell how it ended. On a leash it ends with the command."""
+def _stay(control: _socket.socket, born: Newborn, *, leash: bool) -> int:
+    """Until the session's end, to reap it and to tell how it ended: its code. On a leash it ends with the command."""
     poll = select.poll()
     poll.register(born.pidfd, select.POLLIN)
     poll.register(control, select.POLLIN)
@@ -157,6 +163,7 @@ def _stay(control: _socket.socket, born: Newborn, *, leash: bool) -> None:
     code = 128 + signal if signal else result.si_status
     if control.fileno() >= 0:
         _answer(control, {"exited": code, "signal": signal})
+    return code
 
 
 def _obey(control: _socket.socket, born: Newborn) -> bool:

@@ -49,9 +49,9 @@ def exec_(session: Session, options: ExecOptions) -> int:
     engine.decide(decide.begin_exec, container.id, started)
     code: int | None = None
     try:
-        code = _join(session, container, options)
+        code = _join(session, container, options, exec_id)
     finally:
-        # A detached session goes on; the container's own end closes it in the journal.
+        # A detached session goes on; its joiner tells the monitor of its end.
         if not (options.detach and code == 0):
             engine.decide(decide.end_exec, container.id, exec_id, code)
     return code
@@ -66,17 +66,20 @@ def _terminal_size() -> list[int] | None:
     return list(size) if size else None
 
 
-def _join(session: Session, container: Container, options: ExecOptions) -> int:
+def _join(session: Session, container: Container, options: ExecOptions, exec_id: str) -> int:
     """Have a joiner run it, and relay; the exit code."""
     companion = early.take("effects.joiner")
     theirs, ours = _stdio(options)
     try:
-        request = {
+        request: dict[str, Any] = {
             "identity": container.process_identity,
             "id": container.id,
             "config": _config(session, container, options),
             "size": _terminal_size() if options.tty else None,
         }
+        if options.detach and (monitor := control.connect(session.directory(container))) is not None:
+            request["session"] = exec_id
+            theirs.append(monitor.sock.detach())
         companion.connection.send(request, tuple(theirs))
     finally:
         for fd in theirs:

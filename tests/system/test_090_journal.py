@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import signal
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,13 @@ else:
 pytestmark = pytest.mark.root
 
 
-def until(holds: Any, what: str) -> None:
-    """Wait for it."""
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
+def kill(*pids: int) -> None:
+    """SIGKILL, and wait until the kernel has none of them."""
+    handles = [os.pidfd_open(pid) for pid in pids]
+    for pid, handle in zip(pids, handles, strict=True):
+        os.kill(pid, signal.SIGKILL)
+        assert select.select([handle], [], [], 20)[0], f"{pid} does not die"
+        os.close(handle)
 
 
 def test_a_stop_that_needed_sigkill_is_explained_with_who_asked_and_what_went_by_itself(
@@ -54,15 +56,15 @@ def test_a_stop_that_needed_sigkill_is_explained_with_who_asked_and_what_went_by
 )  # fmt: skip
 def test_each_end_is_explained(args: list[str], said: str, series: Docker) -> None:
     series("run", "-d", "-name", "c1", "-net", "none", *args)
-    until(lambda: said in series.ok("why", "c1"), f"{said!r} is never said: {series.ok('why', 'c1')}")
+    series("wait", "c1")
+    assert said in series.ok("why", "c1")
 
 
 def test_an_end_that_nobody_watched_is_explained_before_and_after_replay(series: Docker) -> None:
     series.ok("run", "-d", "-name", "c1", "-net", "none", "busybox", "sleep", "1000")
     state = series.inspect("c1")["State"]
-    os.kill(state["MonitorPid"], signal.SIGKILL)
-    os.kill(state["Pid"], signal.SIGKILL)
-    until(lambda: "the kernel has no process" in series.ok("why", "c1"), "the kernel's word is not told")
+    kill(state["MonitorPid"], state["Pid"])
+    assert "the kernel has no process" in series.ok("why", "c1")
 
     series.ok("replay")
 
@@ -150,3 +152,31 @@ def test_the_upkeep_of_the_journal_leaves_what_it_tells(series: Docker) -> None:
     assert "container.created:" in series.ok("journal", "stats")
     assert series.ok("history", "c1") == history
     assert "is what a replay from zero gives" in series.ok("audit", "verify", "--state")
+
+
+def parent_of(series: Docker, command: str) -> int:
+    """The process on the host, an exec's joiner, whose child runs that command in c1."""
+    top = [line.split() for line in series.ok("top", "c1", "-o", "pid,ppid,args").splitlines()[1:]]
+    first = str(series.inspect("c1")["State"]["Pid"])
+    return next(int(ppid) for pid, ppid, *args in top if pid != first and " ".join(args) == command)
+
+
+def test_the_end_of_a_detached_exec_is_noted_by_the_monitor(series: Docker) -> None:
+    series.ok("run", "-d", "-name", "c1", "-net", "none", "busybox", "sleep", "1000")
+    follow = ["events", "-f", "--since", "1h", "--filter", "event=exec.exited", "--format", "json"]
+    with series.popen(*follow, stdout=subprocess.PIPE) as follower:
+        assert follower.stdout is not None
+        series.ok("exec", "-d", "c1", "sh", "-c", "exit 7")
+        first = json.loads(follower.stdout.readline())
+        series.ok("exec", "-d", "c1", "sleep", "2000")
+        os.kill(parent_of(series, "sleep 2000"), signal.SIGKILL)
+        second = json.loads(follower.stdout.readline())
+        follower.send_signal(signal.SIGINT)
+
+    started = [event["exec"] for event in series.events() if event["t"] == "exec.started"]
+    assert [first["exec"], second["exec"]] == started
+    assert (first["code"], first["by"]["cmd"], first["why"]) == (7, "monitor", "exit")
+    assert second["code"] is None
+    assert series.inspect("c1")["State"]["Running"]
+    assert "exec_" not in series.ok("history", "c1")
+    series.ok("rm", "-f", "c1")
