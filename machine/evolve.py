@@ -26,9 +26,10 @@ GOING = ("removing", "removed")
 def evolve(world: State, event: Any) -> None:
     """Fold `event` into `world`, in place."""
     kind, _, key = event.s.partition("/")
-    fold = FOLDS.get(kind)
-    if fold is not None:
-        fold(world, key, event)
+    if kind == "container":  # a table's look-up less for almost all of a journal
+        _container(world, key, event)
+    elif kind in FOLDS:
+        FOLDS[kind](world, key, event)
 
 
 def _container(world: State, key: str, event: Any) -> None:
@@ -55,10 +56,10 @@ def _container(world: State, key: str, event: Any) -> None:
 
 def _forget_removed(world: State, c: Container, event: Any) -> None:
     """A name is free from the decision to remove on; the container goes once it leaves nothing behind."""
+    if world.names.get(c.name) == c.id:
+        del world.names[c.name]
     if c.status == "removing" and not c.held and c.pending is None:
         move(c, "forget", event)
-    if c.status in ("removing", "removed") and world.names.get(c.name) == c.id:
-        del world.names[c.name]
     if c.status == "removed" and not c.leftovers:
         del world.containers[c.id]
 
@@ -146,7 +147,8 @@ def _host(world: State, _key: str, event: Any) -> None:
             _forget_volatile(subject)
             if isinstance(subject, Container):
                 give_back(subject)
-                _forget_removed(world, subject, event)
+                if subject.status in GOING:
+                    _forget_removed(world, subject, event)
             elif isinstance(subject, Network):
                 forget_removed(world, subject)
     if moved and host.path and event.path:
@@ -173,7 +175,6 @@ def _forget_volatile(subject: Subject) -> None:
 
 # By the first word of the stream.
 FOLDS: dict[str, Callable[[State, str, Any], None]] = {
-    "container": _container,
     "job": _job,
     "layer": _layer,
     "image": _image,

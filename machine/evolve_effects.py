@@ -144,14 +144,18 @@ def take_over(c: Subject, kind: str, key: str) -> None:
 
 
 def _row(rows: list[Held], kind: str, key: str) -> Held | None:
-    for row in rows:
+    for row in reversed(rows):  # it is mostly the last: made in order, undone from behind
         if row.kind == kind and row.key == key:
             return row
     return None
 
 
 def _drop(c: Subject, kind: str, key: str) -> None:
-    c.held = [row for row in c.held if row.kind != kind or row.key != key]
+    last = c.held[-1] if c.held else None
+    if last is not None and last.kind == kind and last.key == key:
+        c.held = c.held[:-1]
+    else:
+        c.held = [row for row in c.held if row.kind != kind or row.key != key]
     take_over(c, kind, key)
 
 
