@@ -50,7 +50,7 @@ def _container(world: State, key: str, event: Any) -> None:
         c.asked = {"op": event.op, "by": event.by, "why": event.why}
     if c.status in GOING:
         _forget_removed(world, c, event)
-    elif c.name != name:
+    elif c.name != name or tag == "container.created":
         _name(world, c, name)
 
 
