@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def machine(tmp_path: Path, busybox_tar: Path) -> Iterator[Machine]:
 
 def ask(machine: Machine, *words: str, dies_after: float = 0) -> subprocess.CompletedProcess[str]:
     """A command, which is killed after so many seconds if it has not ended by then. It fails in one line or not at all."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
     with machine.popen(*words, cwd=machine.root, **pipes) as process:
         try:
             out, err = process.communicate(timeout=dies_after or SLOW)
