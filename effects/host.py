@@ -197,6 +197,9 @@ if TYPE_CHECKING:
         def element_data(self, table: str, element: Element) -> bytes | None:
             """What is there under the element's key: its data, b"" in a set, None where nothing is."""
 
+        def has_elements(self, table: str, elements: list[Element]) -> bool:
+            """Whether all of them are there, with their data."""
+
         def owned_elements(self, table: str, owner: str) -> list[Element]:
             """All elements that bear the owner's mark."""
 
@@ -234,7 +237,10 @@ if TYPE_CHECKING:
             """`nft -f`: all of the text or nothing."""
 
         def change_elements(self, table: str, owner: str, delete: list[Element], add: list[Element]) -> None:
-            """In one transaction; what is added bears the owner's mark. ENOENT for sets that are not there."""
+            """In one transaction; what is added bears the owner's mark.
+
+            ENOENT for a set, or for what is to be deleted, that is not there. EEXIST or EBUSY for a key that has other data.
+            """
 
         def hold_ports(self, owner: str, ports: Sequence[tuple[str, str, int]]) -> None:
             """Keep (protocol, address, port) from other processes as long as this one lives.

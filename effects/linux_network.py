@@ -57,6 +57,9 @@ class Network:
     def element_data(self, table: str, element: Element) -> bytes | None:
         return nfnetlink.element_data(self._tables(), table, element)
 
+    def has_elements(self, table: str, elements: list[Element]) -> bool:
+        return nfnetlink.has_elements(self._tables(), table, elements)
+
     def owned_elements(self, table: str, owner: str) -> list[Element]:
         net = self._tables()
         return [

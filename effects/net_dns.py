@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _DYING = 10.0  # seconds from SIGKILL to death
 _READABLE = 0o755
+_ACCOUNTS = "/etc/passwd"
 
 
 class Dns:
@@ -35,7 +36,7 @@ class Dns:
         self._end(spec, host)
         ensure_dir(host, spec["directory"].rpartition("/")[0])
         host.make_dir(spec["directory"], _READABLE)
-        host.run_server("dnsmasq", _argv(spec), spec["directory"])
+        host.run_server("dnsmasq", [*_argv(spec), *_user(host)], spec["directory"])
         facts = self.probe(spec, host)
         assert facts is not None, "it has told that it serves"
         return facts
@@ -58,6 +59,12 @@ def _pid_file(spec: Spec) -> str:
 def _argument(spec: Spec) -> str:
     """The first word of its command line, which no other process has."""
     return f"dnsmasq:{spec['directory']}"
+
+
+def _user(host: Host) -> list[str]:
+    """The package's own user, where there is one; else dnsmasq takes "nobody", who is others' too."""
+    is_there = host.exists(_ACCOUNTS) and b"\ndnsmasq:" in host.read_file(_ACCOUNTS)
+    return ["--user=dnsmasq"] if is_there else []
 
 
 def _argv(spec: Spec) -> list[str]:

@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from effects.host import Element, Facts, Host, Spec
 
+_CLASH = {errno.EEXIST, errno.EBUSY}  # a key that is there with other data, by kernel
+
 
 class Rules:
     """Elements of the firewall's sets, all in one transaction, and the ports that they publish.
@@ -26,40 +28,58 @@ class Rules:
     """
 
     def probe(self, spec: Spec, host: Host) -> Facts | None:
-        table = spec["table"]
-        whole = all(host.element_data(table, e) == e[3] for e in nft_elements.elements(spec))
-        return {} if whole else None
+        return {} if host.has_elements(spec["table"], nft_elements.elements(spec)) else None
 
     def do(self, spec: Spec, host: Host) -> Facts:
-        host.hold_ports(spec["mark"], [(p["protocol"], p["address"], p["host_port"]) for p in spec["ports"]])
         wanted = nft_elements.elements(spec)
-        self._replace(spec, host, _there(host, spec["table"], wanted), wanted)
+        _hold_ports(spec, host)
+        try:
+            host.change_elements(spec["table"], spec["mark"], [], wanted)
+        except OSError as error:
+            if error.errno not in _CLASH:
+                raise _told(spec, error) from error
+            # A key leads elsewhere.
+            host.change_elements(spec["table"], spec["mark"], _there(host, spec["table"], wanted), wanted)
         host.forget_flows(_datagrams(spec))
         return {}
 
     def change(self, spec: Spec, host: Host) -> Facts:
         """Exactly these from now on."""
-        host.hold_ports(spec["mark"], [(p["protocol"], p["address"], p["host_port"]) for p in spec["ports"]])
         wanted = nft_elements.elements(spec)
+        _hold_ports(spec, host)
         old = [*host.owned_elements(spec["table"], spec["mark"]), *_there(host, spec["table"], wanted)]
-        self._replace(spec, host, list({element[:3]: element for element in old}.values()), wanted)
+        old = list({element[:3]: element for element in old}.values())
+        try:
+            host.change_elements(spec["table"], spec["mark"], old, wanted)
+        except OSError as error:
+            raise _told(spec, error) from error
         host.forget_flows(_datagrams(spec))
         return {}
 
     def undo(self, spec: Spec, _facts: Facts, host: Host) -> None:
-        found = _there(host, spec["table"], nft_elements.elements(spec))
-        host.change_elements(spec["table"], spec["mark"], found, [])
-        host.forget_flows(_datagrams(spec))
-        host.drop_ports(spec["mark"])
-
-    def _replace(self, spec: Spec, host: Host, old: list[Element], new: list[Element]) -> None:
+        there = nft_elements.elements(spec)
         try:
-            host.change_elements(spec["table"], spec["mark"], old, new)
+            host.change_elements(spec["table"], spec["mark"], there, [])
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
-            message = "the firewall's tables are gone [mydocker replay]"
-            raise StepFailed("firewall", errno.ENOENT, message, f"table {spec['table']}") from error
+            # Not all of it was there, or is.
+            host.change_elements(spec["table"], spec["mark"], _there(host, spec["table"], there), [])
+        host.forget_flows(_datagrams(spec))
+        host.drop_ports(spec["mark"])
+
+
+def _hold_ports(spec: Spec, host: Host) -> None:
+    ports = [(lease["protocol"], lease["address"], lease["host_port"]) for lease in spec["ports"]]
+    host.hold_ports(spec["mark"], ports)
+
+
+def _told(spec: Spec, error: OSError) -> OSError:
+    """The same, with what to do where it is known."""
+    if error.errno != errno.ENOENT:
+        return error
+    message = "the firewall's tables are gone [mydocker replay]"
+    return StepFailed("firewall", errno.ENOENT, message, f"table {spec['table']}")
 
 
 def _datagrams(spec: Spec) -> list[tuple[str, int]]:

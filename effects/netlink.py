@@ -25,7 +25,8 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _NLM_F_DUMP_INTR = 0x10
 _NLM_F_CAPPED, _NLM_F_ACK_TLVS = 0x100, 0x200
 _NLMSGERR_ATTR_MSG = 1
-_SOL_NETLINK = 270
+_SOL_NETLINK, _SO_SNDBUFFORCE = 270, 32
+_SMALL = 1 << 16  # bytes that a socket takes in one call as it is
 _NETLINK_CAP_ACK, _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK = 10, 11, 12
 _NLA_F_NESTED, _NLA_TYPE_MASK = 0x8000, 0x3FFF
 _HEADER = struct.Struct("IHHII")
@@ -110,6 +111,9 @@ class Netlink:
             length = _HEADER.size + len(message.payload)
             flags = message.flags | NLM_F_REQUEST
             data += _HEADER.pack(length, message.kind, flags, self._sequence, 0) + message.payload
+        if len(data) > _SMALL:
+            # A transaction is one call, however long.
+            self._socket.setsockopt(_socket.SOL_SOCKET, _SO_SNDBUFFORCE, len(data))
         self._socket.send(data)
 
     def _receive(self) -> Iterator[tuple[int, int, bytes]]:

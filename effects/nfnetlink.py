@@ -45,6 +45,9 @@ _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS, _LIST_ELEM = 1, 2, 3, 1
 _ELEM_KEY, _ELEM_DATA, _ELEM_USERDATA, _ELEM_KEY_END, _DATA_VALUE = 1, 2, 6, 10, 1
 _UDATA_COMMENT = 0  # NFTNL_UDATA_RULE_COMMENT and NFTNL_UDATA_SET_ELEM_COMMENT: type, length, text
 _MOST = 200  # elements of one message: the length of an attribute has 16 bits
+_ANSWERS = (
+    32  # elements asked for at once: each is answered by itself, and answers wait in a buffer of limited size
+)
 _HEAD = struct.Struct(">BBH")  # nfgenmsg: family, version, resource id
 
 
@@ -92,6 +95,27 @@ def element_data(net: Netlink, table: str, element: Element) -> bytes | None:
             return None
         raise
     return next((data for _key, data, _comment in _elements(answers)), None)
+
+
+def has_elements(net: Netlink, table: str, elements: list[Element]) -> bool:
+    """Whether all of them are there, with their data."""
+    sets: dict[tuple[str, str], list[Element]] = {}
+    for element in elements:
+        sets.setdefault(element[:2], []).append(element)
+    for (family, name), those in sets.items():
+        for start in range(0, len(those), _ANSWERS):
+            piece = those[start : start + _ANSWERS]
+            asked = [_element(name, key, data if name in RANGES else b"", b"") for _f, _n, key, data in piece]
+            request = Message(_GETSETELEM, _list(family, table, name, asked), NLM_F_ACK)
+            try:
+                answers = list(net.ask("elements", request))
+            except OSError as error:
+                if error.errno == errno.ENOENT:
+                    return False
+                raise
+            if [found[1] for found in _elements(answers)] != [element[3] for element in piece]:
+                return False
+    return True
 
 
 def commented(net: Netlink, table: str, family: str, name: str, comment: str) -> list[Element]:

@@ -61,6 +61,9 @@ table inet {table} {{
 	}}
 	chain output {{
 		type nat hook output priority -100; policy accept;
+		# The kernel routes nothing from elsewhere to ::1, answers neither. Refused at once, who asks `localhost`
+		# goes on to 127.0.0.1.
+		ip6 daddr ::1 return
 		jump publish
 	}}
 	chain postrouting {{
@@ -68,7 +71,6 @@ table inet {table} {{
 		oifname . ip saddr @own4 ct status dnat masquerade
 		oifname . ip6 saddr @own6 ct status dnat masquerade
 		oifname @bridges ip saddr 127.0.0.0/8 masquerade
-		oifname @bridges ip6 saddr ::1 masquerade
 		iifname @outward oifname != @bridges masquerade
 	}}
 	chain pass {{

@@ -212,6 +212,9 @@ class FakeNetwork:
         found = sets.get(name, {}).get(key)
         return None if found is None else found[0]
 
+    def has_elements(self, table: str, elements: list[Element]) -> bool:
+        return all(self.element_data(table, element) == element[3] for element in elements)
+
     def owned_elements(self, table: str, owner: str) -> list[Element]:
         return [
             (family, name, key, data)
@@ -238,7 +241,7 @@ class FakeNetwork:
             del sets[family, name][key]
         for family, name, key, data in add:
             if sets[family, name].get(key, (data, ""))[0] != data:
-                raise oserror(errno.EEXIST, table)
+                raise oserror(errno.EBUSY, table)
             sets[family, name][key] = (data, owner)
 
     def load_rules(self, text: str) -> None:

@@ -291,6 +291,17 @@ def test_changed_ports_replace_the_old_ones(made: Kit, web: Guest) -> None:
     assert not neighbour.reaches(Lab.HOST, 8081)
 
 
+def test_a_thousand_ports_are_one_transaction(made: Kit, net: Network) -> None:
+    ports = [published(port, port, address=a) for port in range(20000, 21000) for a in ("0.0.0.0", "::")]
+    guest = made.guest("many", net, 2, *ports)
+    assert made.probe("rules", guest.rules) == {}
+    made.lab.serve(guest.machine, "tcp/20999")
+    assert made.lab.neighbour.ask(Lab.HOST, 20999) == f"many {Lab.NEIGHBOUR}"
+    assert made.lab.neighbour.ask(Lab.HOST6, 20999) == f"many {Lab.NEIGHBOUR6}"
+    made.undo("rules", guest.rules)
+    assert "elements" not in made.lab.host.run("nft", "list", "map", "inet", made.table, "any4")
+
+
 def test_an_element_that_leads_elsewhere_is_replaced(made: Kit, web: Guest) -> None:
     element = f"inet {made.table} any4 {{ tcp . 8080 : 10.9.9.9 . 1 }}"
     made.lab.host.run("nft", f"delete element inet {made.table} any4 {{ tcp . 8080 : {web.ip} . 80 }}")

@@ -142,6 +142,14 @@ def test_a_container_does_not_reach_the_hosts_loopback(made: Kit, net: Network) 
     assert not peer.reaches("127.0.0.1", 9000, "udp")
 
 
+def test_localhost_is_found_by_its_second_address(made: Kit, net: Network) -> None:
+    """The kernel forwards no answers to ::1; it must say so at once."""
+    made.guest("web", net, 2, *both(8080))
+    with pytest.raises(ConnectionRefusedError):
+        made.lab.host.ask("::1", 8080)
+    assert made.lab.host.ask("127.0.0.1", 8080).startswith("web ")
+
+
 def test_an_address_of_the_host_publishes_on_it_alone(made: Kit, net: Network) -> None:
     made.guest("web", net, 2, published(8080, address=Lab.HOST))
     assert made.lab.neighbour.ask(Lab.HOST, 8080) == f"web {Lab.NEIGHBOUR}"
