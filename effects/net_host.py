@@ -84,7 +84,7 @@ class Forwarding:
     def undo(self, spec: Spec, facts: Facts, host: Host) -> None:
         name = _IP_FORWARD[spec["family"]]
         ours = facts.get("turned_on") or self._turned_on(spec, host)
-        if ours and not any(link["group"] == GROUP and link["kind"] == "bridge" for link in host.links()):
+        if ours and not self._used_by_others(spec, host):
             if _read(host, name) != "0":
                 _write(host, name, "0")
             for setting in ours:
@@ -106,6 +106,15 @@ class Forwarding:
         tables = [table for table in host.chains("inet") if nft_text.is_closed(table)]
         notes = [note for table in tables if (note := _notes(host, table, spec["family"])) is not None]
         return list(dict.fromkeys(setting for note in notes for setting in note)) if notes else None
+
+    def _used_by_others(self, spec: Spec, host: Host) -> bool:
+        """Whether another root has a bridge; which families that one forwards for is not to be seen.
+
+        A bridge of our own is no reason: it was for the plan to say that this family is not needed any more.
+        """
+        mine = f"mydocker {spec['table'].removeprefix('mydocker-')} "
+        bridges = (link for link in host.links() if link["group"] == GROUP and link["kind"] == "bridge")
+        return not all(link["alias"].startswith(mine) for link in bridges)
 
     def _advertised(self, spec: Spec, host: Host) -> list[str]:
         """The accept_ra settings, of devices that are not ours, that forwarding would switch off."""

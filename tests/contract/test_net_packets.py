@@ -222,6 +222,24 @@ def test_a_host_that_forwards_because_of_us_is_no_router_for_others(made: Kit, n
     assert lab.host.sysctl("net.ipv6.conf.all.forwarding") == "0"
 
 
+def test_a_family_is_turned_off_while_networks_of_the_other_one_stay(made: Kit, net: Network) -> None:
+    made.undo("forwarding", {"family": "ipv6"})
+
+    assert made.lab.host.sysctl("net.ipv6.conf.all.forwarding") == "0"
+    assert made.lab.host.sysctl("net.ipv4.ip_forward") == "1"
+
+
+def test_another_roots_networks_keep_forwarding_on(made: Kit, net: Network, tmp_path: Path) -> None:
+    other = Kit(made.lab, tmp_path / "other", root_id="feedbeef")
+    other.prepare()
+    for family in ("ipv4", "ipv6"):
+        other.undo("forwarding", {"family": family})
+
+    assert made.lab.host.sysctl("net.ipv6.conf.all.forwarding") == "1"
+    assert made.lab.host.sysctl("net.ipv4.ip_forward") == "1"
+    other.close()
+
+
 def test_a_router_stays_one(tmp_path: Path) -> None:
     from tests.lab import lab
 
