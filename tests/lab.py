@@ -105,10 +105,14 @@ class Place:
         """A socket there that listens; "::" is for both families."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         door = self.door(family, KINDS[protocol])
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        door.bind((address, port))
-        if protocol == "tcp":
-            door.listen(64)
+        try:
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            door.bind((address, port))
+            if protocol == "tcp":
+                door.listen(64)
+        except OSError:
+            door.close()
+            raise
         return door
 
 
