@@ -21,6 +21,7 @@ PROTOCOLS = ("tcp", "udp")
 MAX_PORT = 65535
 # Docker hands these out: ip_local_port_range, which no server of the host should count on.
 FIRST, LAST = 32768, 60999
+LOOPBACK6 = "::1"
 ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - what a user asks for who names no address
 
 
@@ -70,6 +71,10 @@ def _outer(head: str, text: str, what: str) -> tuple[str, str]:
     if found is None or (":" in bare and bare == address):
         raise InvalidValue(
             what, text, "expected [ADDRESS:][HOST_PORT:]PORT[/PROTOCOL]; IPv6 addresses in [ ]"
+        )
+    if text_of(*found) == LOOPBACK6:
+        raise InvalidValue(
+            what, text, "the kernel lets nothing from elsewhere answer as ::1 [127.0.0.1 can be]"
         )
     return text_of(*found), host
 
