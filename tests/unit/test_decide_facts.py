@@ -113,6 +113,31 @@ def test_giving_up_removes_only_what_was_to_be_removed(auto_remove: bool, decide
 # --- update, exec, monitor ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("auto_remove", "cmd", "decided"),
+    [
+        (True, "run --rm busybox true", [RM]),
+        (True, "create --rm busybox true", []),
+        (False, "run busybox true", []),
+    ],
+)
+def test_what_run_made_for_one_run_and_never_started_is_given_up(
+    auto_remove: bool, cmd: str, decided: list[str]
+) -> None:
+    world = in_status("created", auto_remove=auto_remove).world
+    world.containers[C1].asked = {"op": "", "by": {"cmd": cmd}, "why": "user"}
+
+    assert tags(decide.give_up(world, C1)) == decided
+
+
+def test_a_sweep_names_some_and_counts_all() -> None:
+    assert decide.sweep(World(), []) == []
+    ((stream, event),) = decide.sweep(World(), [f"layers/{number}" for number in range(1000)])
+
+    assert stream == "host"
+    assert (len(event.payload()["paths"]), event.payload()["count"]) == (decide.SWEPT_NAMED, 1000)
+
+
 def test_update_merges_limits_and_leaves_other_settings() -> None:
     history = in_status("running", limits={"memory": 1, "pids": 2}, hostname="h")
     history.decide(decide.update, "c1", limits={"pids": 3}, restart={"policy": "always", "max": 0})
