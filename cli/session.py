@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from eventstore.cursor import Cursor
 
 SNAPSHOT_EVERY = 512  # events; folding one costs about 2 us, loading a snapshot of 400 containers 0.5 ms
-FOLD = "1"  # to be changed when folding the same events gives another world in the same slots
+FOLD = "2"  # to be changed when folding the same events gives another world in the same slots
 
 
 def snapshot_code() -> str:
