@@ -134,7 +134,10 @@ class Settler:
 
     def _ask_monitor(self, container_id: str, done: Callable[[], bool], end: float) -> bool:
         """Tell the settler to look at the journal; True when something may have changed, False at `end`."""
-        connection = control.connect(self.engine.places.container(container_id))
+        try:
+            connection = control.connect(self.engine.places.container(container_id))
+        except TimeoutError:
+            return False  # it takes no more connections
         if connection is None:
             # Held, but nobody listens yet: a command that creates it, or a monitor that starts or ends.
             time.sleep(0.005)

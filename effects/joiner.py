@@ -7,10 +7,11 @@ On its control socket (descriptor 3, packets as `effects.control` has them) it r
      "session": id, where the monitor is to be told of its end
     and, without a tty, three descriptors: stdin, stdout, stderr; with a session, a connection to the monitor behind them
 
-and answers {"started": {pid, start, boot}}, with a tty with the pty's master; then {"exited": exit code, "signal":
-number or 0}; or {"failed": {step, errno, message, path, code}}, `code` being what the command ends with. Meanwhile
-{"op": "signal", "signal": number} is passed on. When the command closes its end before the request, nothing has
-been; later, a session on a terminal is hung up, and another goes on without it. It ends with the container.
+and answers {"waiting": true} every ten seconds while a frozen container keeps it waiting; {"started": {pid, start,
+boot}}, with a tty with the pty's master; then {"exited": exit code, "signal": number or 0}; or {"failed": {step, errno,
+message, path, code}}, `code` being what the command ends with. Meanwhile {"op": "signal", "signal": number} is passed on.
+When the command closes its end before the request, nothing has been; later, a session on a terminal is hung up, one on a
+leash is killed, and another goes on without it. It ends with the container.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ _JOINED = (
     | syscalls.CLONE_NEWNET
 )
 _SIGKILL = 9
+_PATIENCE = 10_000  # milliseconds
 
 
 def main() -> int:
@@ -139,11 +141,13 @@ class Session:
 
 
 def _comes(born: Newborn, control: _socket.socket) -> bool:
-    """Wait for its first word; False if the command is gone before. A frozen container's comes late."""
+    """Wait for its first word; False if the command is gone before. A frozen container's comes late, and we say so."""
     poll = select.poll()
     poll.register(born, select.POLLIN)
     poll.register(control, 0)  # only its end
-    return born.fileno() in [descriptor for descriptor, _events in poll.poll()]
+    while not (ready := poll.poll(_PATIENCE)):
+        _answer(control, {"waiting": True})
+    return born.fileno() in [descriptor for descriptor, _events in ready]
 
 
 def _stay(control: _socket.socket, born: Newborn, *, leash: bool) -> int:

@@ -139,7 +139,10 @@ def _config(session: Session, container: Container, options: ExecOptions) -> dic
 
 def _await_started(companion: early.Companion, name: str) -> int:
     """The terminal's master, -1 without one. Raises ExecFailed, NoAnswer."""
-    kind, message, fds = await_packet(companion.connection, f"cannot exec in {name}", companion.pid)
+    while True:
+        kind, message, fds = await_packet(companion.connection, f"cannot exec in {name}", companion.pid)
+        if kind != control.JSON or "waiting" not in message:
+            break  # else a job holds the container still: it takes as long as that does
     if kind != control.JSON:
         raise ExecFailed(name, {"code": LOST, "step": "join", "message": "the joiner has died"})
     if "failed" in message:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -45,6 +48,25 @@ def test_one_that_has_gone_is_no_reason_to_wait() -> None:
 
     assert await_packet(Connection(ours), "cannot attach", 1)[0] == CLOSED
     ours.close()
+
+
+def test_a_joiner_that_says_that_it_waits_is_waited_for(hurried: None) -> None:
+    """A `commit` may hold the container still for longer than anybody would wait for an answer."""
+    ours, theirs = handover.pair()
+    companion = SimpleNamespace(connection=Connection(ours), pid=4711)
+
+    def joiner() -> None:
+        for _ in range(5):
+            Connection(theirs).send({"waiting": True})
+            time.sleep(0.03)
+        Connection(theirs).send({"started": {}})
+
+    thread = threading.Thread(target=joiner)
+    thread.start()
+    assert _await_started(companion, "c1") == -1  # type: ignore[arg-type]  # a Companion's two fields
+    thread.join()
+    ours.close()
+    theirs.close()
 
 
 @pytest.mark.root

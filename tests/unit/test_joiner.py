@@ -304,6 +304,17 @@ def test_a_session_without_a_terminal_goes_on_without_its_command(box: Box, init
     session.finish()
 
 
+def test_a_session_on_a_leash_ends_with_its_command(box: Box, init: Newborn) -> None:
+    session = Exec(box, init, "/bin/sh", "-c", "trap '' HUP TERM; sleep 1000")
+    session.request["leash"] = True
+    pidfd = identity.open_identity(session.ask()["started"])
+    assert pidfd is not None
+    session.control.close()
+    assert select.select([pidfd], [], [], 10)[0]
+    os.close(pidfd)
+    session.finish()
+
+
 def test_a_session_ends_with_its_container(box: Box, init: Newborn) -> None:
     session = Exec(box, init, "sleep", "1000")
     session.ask()
