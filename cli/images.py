@@ -115,12 +115,9 @@ def _embedded(session: Session) -> Image:
         try:
             busybox.build(fd, program)
             os.fsync(fd)
-            failpoints.step("publish ROOT/busybox.tar")
-            os.rename(tar, f"{session.root}/{DEFAULT_IMAGE}.tar")
-            layers.sync_directory(session.root)
         finally:
             os.close(fd)
-        work.finish(f"{session.root}/{DEFAULT_IMAGE}.tar")
+        work.publish(tar, f"{session.root}/{DEFAULT_IMAGE}.tar")
     return _from_tar(session, f"{session.root}/{DEFAULT_IMAGE}.tar", DEFAULT_IMAGE)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from cli.session import Session
+from effects import failpoints, layers
 from machine import decide
 from machine.errors import EffectFailure
-from machine.events import JobStarted
+from machine.events import ImagePublished, JobPublishing, JobStarted
 from machine.subjects import Job
 
 TYPE_CHECKING = False
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from machine.decide import Decision
+    from machine.engine import Engine
 
 
 class Work:
@@ -48,6 +50,19 @@ class Work:
             raise EffectFailure.of(f"cannot {self._started.kind}", error or {"step": "staging directory"})
         return self
 
+    def publish(self, made: str, path: str, image: str = "") -> None:
+        """Give the file `made`, which is on disk, the name `path`; the job is done, and `image` is published, if named.
+
+        Killed at any moment, whoever comes next finds either nothing at `path`, or this, and finishes the job.
+        """
+        engine = self.session.engine()
+        intent = JobPublishing(path=path, inode=os.stat(made).st_ino, image=image)
+        engine.decide(decide.note, self._stream, intent)
+        failpoints.step("publish ROOT/IMAGE.tar")
+        os.rename(made, path)
+        assert finish_publishing(engine, self.id), "it was renamed"
+        self._finished = True
+
     def finish(self, result: str, published: Decision | None = None) -> None:
         """The job is done, and what it published exists: one append."""
         self.session.engine().decide(decide.finish_job, self.id, result, published)
@@ -64,3 +79,24 @@ class Work:
             engine.decide(decide.abandon_job, self.id, reason)
         engine.settle(self._stream)
         os.close(self._lock)
+
+
+def finish_publishing(engine: Engine, job_id: str, *, why: str = "user") -> bool:
+    """Finish a job whose result has the name that it was to have; False where it has not. Its lock is held."""
+    job = engine.world.jobs.get(job_id)
+    if job is None or job.publishing is None:
+        return False
+    path, inode, image = (job.publishing[key] for key in ("path", "inode", "image"))
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return False
+    if found.st_ino != inode:
+        return False
+    layers.sync_directory(os.path.dirname(path))  # the rename may not be on disk yet
+    published = []
+    if image:  # its layer is extracted by the first run, like that of any tar
+        event = ImagePublished(name=image, layers=[], source=layers.source_of(path, found))
+        published = decide.publish_image(engine.world, None, event)
+    engine.decide(decide.finish_job, job_id, path, published, why=why)
+    return True

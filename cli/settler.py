@@ -65,7 +65,10 @@ class Settler:
     def _settle(self, stream: str, *, why: str, leftovers: bool) -> None:
         engine, subject = self.engine, self.engine.world.subject(stream)
         if isinstance(subject, Job):
-            engine.decide(decide.abandon_job, subject.id, "its command died", why=why)
+            from cli.jobs import finish_publishing
+
+            if not finish_publishing(engine, subject.id, why=why):
+                engine.decide(decide.abandon_job, subject.id, "its command died", why=why)
         engine.observe(stream, why=why)
         engine.settle(stream, why=why)
         if isinstance(subject, Container) and engine.decide(decide.give_up, subject.id, why=why):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 KINDS = ("container", "network", "image", "layer", "job", "host", "journal")  # what streams are of
 # How the engine keeps its own house: neither decided nor done to anything.
-_HOUSEKEEPING = frozenset({"container.monitored", "journal.segment"})
+_HOUSEKEEPING = frozenset({"container.monitored", "journal.segment", "job.publishing"})
 DECISIONS = frozenset(
     tag for tag in SCHEMA.by_tag if not tag.startswith("effect.") and tag not in _HOUSEKEEPING
 )

@@ -235,6 +235,14 @@ class JobStarted(Event, tag="job.started"):
     staging: str
 
 
+class JobPublishing(Event, tag="job.publishing"):
+    """What it made, file `inode`, gets the name `path` next, and is then image `image`, if that is not empty."""
+
+    path: str
+    inode: int
+    image: str = ""
+
+
 class JobFinished(Event, tag="job.finished"):
     result: str = ""
 
@@ -297,6 +305,7 @@ EVENTS: tuple[type[Event], ...] = (
     NetworkCreated,
     NetworkRemoveRequested,
     JobStarted,
+    JobPublishing,
     JobFinished,
     JobAbandoned,
     HostBooted,

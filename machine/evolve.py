@@ -117,6 +117,8 @@ def _job(world: State, key: str, event: Any) -> None:
     if event.tag == "job.started" and job.status == "absent":
         job.status = "working"
         job.kind, job.about, job.target, job.staging = event.kind, event.subject, event.target, event.staging
+    elif event.tag == "job.publishing" and job.status == "working":
+        job.publishing = {"path": event.path, "inode": event.inode, "image": event.image}
     elif event.tag == "job.finished" and job.status == "working":
         job.status = "done"
     elif event.tag == "job.abandoned" and job.status == "working":

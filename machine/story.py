@@ -287,6 +287,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "network.created": _network,
     "network.remove_requested": lambda _: "asked to be removed",
     "job.started": _job_started,
+    "job.publishing": lambda e: f"about to publish {e.path}",
     "job.finished": _job_finished,
     "job.abandoned": lambda e: f"given up: {e.reason}",
     "host.swept": _swept,

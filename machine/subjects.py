@@ -251,14 +251,15 @@ class Layer(Subject):
 class Job(Subject):
     """Work that is not a container's life: import, commit, cp; its half-made things lie in `staging`.
 
-    `error`: what its staging directory failed of.
+    `error`: what its staging directory failed of. `publishing`: {path, inode, image} of what it was about to publish.
     """
 
-    __slots__ = ("about", "error", "id", "kind", "staging", "target")
+    __slots__ = ("about", "error", "id", "kind", "publishing", "staging", "target")
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job/{job_id}", "absent")
         self.id, self.kind, self.about, self.target, self.staging = job_id, "", "", "", ""
+        self.publishing: dict[str, Any] | None = None
         self.error: dict[str, Any] | None = None
 
 

@@ -10,9 +10,8 @@ from cli.filesystem import at_rest
 from cli.jobs import Work
 from cli.progress import Progress
 from cli.session import Session, pass_session
-from effects import archive, failpoints, layers, process_file
+from effects import archive, failpoints, process_file
 from machine import decide, parse
-from machine.events import ImagePublished
 from machine.subjects import Container
 
 TYPE_CHECKING = False
@@ -35,13 +34,7 @@ def commit(session: Session, name: str, image: str, *, volumes: bool, exclude_vo
         tar = f"{work.staging}/{image}.tar"
         failpoints.step("write the tar")
         _write(session, container, tar, with_volumes=volumes and not exclude_volumes)
-        final = f"{session.root}/{image}.tar"
-        failpoints.step("publish ROOT/IMAGE.tar")
-        os.rename(tar, final)
-        layers.sync_directory(session.root)
-        # Its layer is extracted by the first run, like that of any tar.
-        published = ImagePublished(name=image, layers=[], source=layers.source_of(final, os.stat(final)))
-        work.finish(final, decide.publish_image(session.world, None, published))
+        work.publish(tar, f"{session.root}/{image}.tar", image)
 
 
 def _write(session: Session, container: Container, path: str, *, with_volumes: bool) -> None:

@@ -180,3 +180,33 @@ def test_the_end_of_a_detached_exec_is_noted_by_the_monitor(series: Docker) -> N
     assert series.inspect("c1")["State"]["Running"]
     assert "exec_" not in series.ok("history", "c1")
     series.ok("rm", "-f", "c1")
+
+
+@pytest.mark.parametrize(
+    ("step", "state"),
+    [
+        ("append job.publishing", "abandoned"),
+        ("publish ROOT/IMAGE.tar", "abandoned"),
+        ("append image.published, job.finished", "done"),
+    ],
+)
+def test_a_commit_killed_around_its_publication_is_finished_or_leaves_no_image(
+    series: Docker, step: str, state: str
+) -> None:
+    series.ok("create", "-name", "c1", "-net", "none", "busybox", "true")
+    series.env["MYDOCKER_FAILPOINT"] = f"command|kill|1|{step}|{os.devnull}"
+    assert series("commit", "c1", "copy").returncode == -signal.SIGKILL
+    del series.env["MYDOCKER_FAILPOINT"]
+
+    series.ok("replay")
+
+    there = (series.root / "copy.tar").exists()
+    assert there == (state == "done")
+    assert ("copy" in series.ok("images")) == there
+    jobs = series.ok("history", "--jobs", "--no-trunc", "--format", "{{.Kind}} {{.State}} {{.Result}}").splitlines()
+    wanted = f"commit done {series.root}/copy.tar" if there else "commit abandoned its command died"
+    assert jobs[-1] == wanted
+    assert list((series.root / "staging").iterdir()) == []
+    again = series("run", "--rm", "-net", "none", "copy", "true")
+    assert again.returncode == (0 if there else 125)
+    series.ok("rm", "c1")
