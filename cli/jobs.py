@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
+from cli.publishing import finish_publishing
 from cli.session import Session
-from effects import failpoints, layers
+from effects import failpoints
 from machine import decide
 from machine.errors import EffectFailure
-from machine.events import ImagePublished, JobPublishing, JobStarted
+from machine.events import JobPublishing, JobStarted
 from machine.subjects import Job
 
 TYPE_CHECKING = False
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from machine.decide import Decision
-    from machine.engine import Engine
 
 
 class Work:
@@ -79,24 +79,3 @@ class Work:
             engine.decide(decide.abandon_job, self.id, reason)
         engine.settle(self._stream)
         os.close(self._lock)
-
-
-def finish_publishing(engine: Engine, job_id: str, *, why: str = "user") -> bool:
-    """Finish a job whose result has the name that it was to have; False where it has not. Its lock is held."""
-    job = engine.world.jobs.get(job_id)
-    if job is None or job.publishing is None:
-        return False
-    path, inode, image = (job.publishing[key] for key in ("path", "inode", "image"))
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return False
-    if found.st_ino != inode:
-        return False
-    layers.sync_directory(os.path.dirname(path))  # the rename may not be on disk yet
-    published = []
-    if image:  # its layer is extracted by the first run, like that of any tar
-        event = ImagePublished(name=image, layers=[], source=layers.source_of(path, found))
-        published = decide.publish_image(engine.world, None, event)
-    engine.decide(decide.finish_job, job_id, path, published, why=why)
-    return True

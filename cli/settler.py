@@ -65,7 +65,7 @@ class Settler:
     def _settle(self, stream: str, *, why: str, leftovers: bool) -> None:
         engine, subject = self.engine, self.engine.world.subject(stream)
         if isinstance(subject, Job):
-            from cli.jobs import finish_publishing
+            from cli.publishing import finish_publishing
 
             if not finish_publishing(engine, subject.id, why=why):
                 engine.decide(decide.abandon_job, subject.id, "its command died", why=why)

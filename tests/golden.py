@@ -169,6 +169,7 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
     "cgroup-busy.removed": (CREATE, start, refuse("remove_cgroup", errno.EBUSY), remove(force=True)),
     "network-unmade.created": (create(network="bridge"), come_and_go),
     "import.published": (IMPORT,),
+    "commit.published": (run_a_job("1ayer", publishes=True),),
     "import-abandoned.abandoned": (run_a_job("1ayer", fails=True),),
     "swept.published": (IMPORT, sweep),
     "rmi.removed": (IMPORT, remove_image("x")),

@@ -95,7 +95,7 @@ def update(**limits: Any) -> Step:
     return lambda computer: computer.decide(decide.update, "c1", limits=limits, restart=None)
 
 
-def run_a_job(digest: str, *, fails: bool = False) -> Step:
+def run_a_job(digest: str, *, fails: bool = False, publishes: bool = False) -> Step:
     """As an import: stage, publish by rename, and tell of layer, image and the job's end in one append."""
 
     def step(computer: Computer) -> None:
@@ -114,6 +114,9 @@ def run_a_job(digest: str, *, fails: bool = False) -> Step:
         if not host.exists(layer):
             host.rename(staging, layer)
         host.sync("/root/layers")
+        if publishes:  # a commit tells of the file first, and gives it its name then
+            intent = ev.JobPublishing(path="/root/x.tar", inode=7, image="x")
+            computer.decide(decide.note, f"job/{job_id}", intent)
         published = decide.publish_image(
             computer.world,
             ev.LayerPublished(digest=digest, size=1, entries=1, path=layer),

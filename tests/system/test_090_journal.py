@@ -203,7 +203,9 @@ def test_a_commit_killed_around_its_publication_is_finished_or_leaves_no_image(
     there = (series.root / "copy.tar").exists()
     assert there == (state == "done")
     assert ("copy" in series.ok("images")) == there
-    jobs = series.ok("history", "--jobs", "--no-trunc", "--format", "{{.Kind}} {{.State}} {{.Result}}").splitlines()
+    jobs = series.ok(
+        "history", "--jobs", "--no-trunc", "--format", "{{.Kind}} {{.State}} {{.Result}}"
+    ).splitlines()
     wanted = f"commit done {series.root}/copy.tar" if there else "commit abandoned its command died"
     assert jobs[-1] == wanted
     assert list((series.root / "staging").iterdir()) == []
