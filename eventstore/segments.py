@@ -72,7 +72,11 @@ def write_all(file: int, data: bytes) -> None:
 
 def header_of(file: int, first: int, schema: Schema) -> SegmentHeader:
     """The first line of an open segment, checked but for its link."""
-    return header_in(first_bytes(file), first, schema)
+    try:
+        head = first_bytes(file)
+    except IsADirectoryError:
+        raise Corrupt(name_of(first), 1, "is a directory") from None
+    return header_in(head, first, schema)
 
 
 def first_bytes(file: int) -> bytes:

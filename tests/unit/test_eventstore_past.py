@@ -262,3 +262,12 @@ def test_additions_that_are_unknown_may_be_read_or_not_as_they_say(place: Place)
             pass
         shutil.rmtree(directory)
         shutil.rmtree(run, ignore_errors=True)
+
+
+def test_a_directory_in_a_segments_place_is_named(place: Place) -> None:
+    path = place.segments()[-1]
+    path.unlink()
+    path.mkdir()
+
+    with pytest.raises(Corrupt, match=f"{path.name} line 1: is a directory"):
+        list(read_events(str(place.journal), SCHEMA))
