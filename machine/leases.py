@@ -59,6 +59,9 @@ class Leases:
         last = self._last(net.id)
         numbers = [self._number(net, row, connection, last) for row in net.subnets]
         subnets = [_parsed(row) for row in net.subnets]
+        asked6 = connection["ip6"]
+        if asked6 and not any(pool.family == V6 for pool in subnets):
+            raise AddressUnfit(asked6, net.name, "it has no subnet of IPv6")
         texts = [pool.with_length(number) for pool, number in zip(subnets, numbers, strict=True)]
         devices = {one["device"] for one in others}
         hostname = c.setting("hostname") or c.id[:12]

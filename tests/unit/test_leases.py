@@ -124,6 +124,7 @@ def test_what_always_starts_again_after_a_boot_gets_what_nobody_else_has() -> No
         ({"ip": "192.168.10.1"}, AddressTaken),
         ({"ip": "192.168.10.2"}, AddressTaken),
         ({"ip": "fd00::2"}, AddressUnfit),
+        ({"ip6": "fd00::2"}, AddressUnfit),  # the network has IPv4 alone
     ],
 )
 def test_an_address_that_cannot_be_had_is_refused(asked: dict[str, str], error: type[MachineError]) -> None:
