@@ -92,7 +92,8 @@ class Endpoint:
         return self.do(spec, host)
 
     def undo(self, spec: Spec, _facts: Facts, host: Host) -> None:
-        host.remove_file(spec["names_file"])
+        for path in (spec["names_file"], _unfinished(spec)):
+            host.remove_file(path)
         _remove(host, spec["host_device"], spec["mark"])
 
     def _furnished(self, spec: Spec, host: Host) -> Link:
@@ -146,15 +147,20 @@ def _remove(host: Host, name: str, mark: str) -> None:
 
 
 def _tell_names(spec: Spec, host: Host) -> None:
-    """hosts(5), which the server reads as soon as the file is in its directory; so it is written beside it."""
-    directory, _, name = spec["names_file"].rpartition("/")
+    """hosts(5), which the server reads as soon as it is there; not before it has its name, whole."""
+    directory = spec["names_file"].rpartition("/")[0]
     lines = [f"{address.partition('/')[0]} {' '.join(spec['names'])}\n" for address in spec["addresses"]]
     if not host.exists(directory):
         message = "the network's names are gone [mydocker replay]"
         raise StepFailed("names", errno.ENOENT, message, directory)
-    fresh = f"{directory}.{name}"
-    host.write_file(fresh, "".join(lines).encode(), 0o644, sync=False)
-    host.rename(fresh, spec["names_file"])
+    host.write_file(_unfinished(spec), "".join(lines).encode(), 0o644, sync=False)
+    host.rename(_unfinished(spec), spec["names_file"])
+
+
+def _unfinished(spec: Spec) -> str:
+    """With a dot before its name the server does not look at it."""
+    directory, _, name = spec["names_file"].rpartition("/")
+    return f"{directory}/.{name}"
 
 
 def _mac_of(gateways: list[str]) -> str:
