@@ -60,6 +60,9 @@ class Netlink:
     def close(self) -> None:
         self._socket.close()
 
+    def __del__(self) -> None:
+        self.close()  # of a host that a command asked something, and forgot
+
     def change(self, step: str, messages: Sequence[Message], path: str = "") -> None:
         """Carry all of them out, in one call; StepFailed with the first refusal."""
         self._send(messages)

@@ -12,14 +12,19 @@ from tests.lab import Lab
 from tests.netkit import Kit, Network, kit, published
 
 pytestmark = pytest.mark.root
-CALLS = [f"net.bridge.bridge-nf-call-{name}tables" for name in ("ip", "ip6", "arp")]
+SETTINGS = [f"net.bridge.bridge-nf-call-{name}tables" for name in ("ip", "ip6", "arp")]
+SETTINGS += ["net.ipv4.conf.all.rp_filter"]
 
 
 @pytest.fixture(params=["bridged", "filtered"])
 def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kit]:
-    """`filtered`: with br_netfilter, which shows the inet tables what only passes through a bridge too."""
+    """`filtered`: with br_netfilter, which shows the inet tables what only passes through a bridge too; and strict
+    reverse paths (RFC 3704).
+    """
     with kit(tmp_path) as one:
-        one.lab.host.run("sysctl", "-qw", *(f"{name}={int(request.param == 'filtered')}" for name in CALLS))
+        one.lab.host.run(
+            "sysctl", "-qw", *(f"{name}={int(request.param == 'filtered')}" for name in SETTINGS)
+        )
         yield one
 
 
