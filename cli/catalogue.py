@@ -36,6 +36,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "import": "Make an image of a tar: FILE, or - for standard input; named NAME, or after the file.",
         "export": "Write a container's file system as a tar.",
     },
+    "Networks": {
+        "network": "Create, list and remove networks, and connect containers to them.",
+    },
     "The past": {
         "history": "Print every event of a container: when, what, who and why.",
         "events": "Print what happened, any time back: one line an event, oldest first.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from cli import images
+from cli.network_options import ALONE
 from cli.run_options import RunOptions
 from cli.session import Session
 from cli.shown import printable, shown
@@ -13,6 +14,7 @@ from machine import decide
 from machine.engine import Engine
 from machine.errors import EffectFailure, InvalidValue, MachineError
 from machine.events import ContainerCreated
+from machine.settings import DEFAULTS
 from machine.subjects import Container
 
 TYPE_CHECKING = False
@@ -42,6 +44,7 @@ def create(session: Session, options: RunOptions) -> tuple[Container, int]:
     process = f"process-{os.urandom(8).hex()}.json"
     health_argv, health = options.health.check(config)
     session.secrets[process] = process_file.encode(argv, env, health_argv)
+    network = _network(session, options)
     created = ContainerCreated(
         id=container_id,
         name=options.name or container_id[:12],
@@ -50,7 +53,7 @@ def create(session: Session, options: RunOptions) -> tuple[Container, int]:
         command=shown(argv),
         process=process,
         env_keys=sorted(map(printable, env)),
-        settings=_settings(options, config) | ({"health": health} if health else {}),
+        settings=_settings(options, config) | network | ({"health": health} if health else {}),
     )
     _mend_owner(session, created.name)
     lock = session.locks.take(container_id)
@@ -60,6 +63,15 @@ def create(session: Session, options: RunOptions) -> tuple[Container, int]:
     except BaseException:
         os.close(lock)
         raise
+
+
+def _network(session: Session, options: RunOptions) -> dict[str, Any]:
+    asked = options.network
+    if asked.model in ALONE:
+        return asked.settings() | ({"network": asked.model} if asked.model != DEFAULTS["network"] else {})
+    from cli import networking  # what has no network does without
+
+    return networking.settings(session, asked)
 
 
 def _made(engine: Engine, created: ContainerCreated) -> Container:

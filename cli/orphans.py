@@ -6,16 +6,21 @@ import os
 
 from cli.report import line_of, say
 from cli.session import Session
-from effects import failpoints
+from effects import failpoints, net_links
 from effects.linux import LinuxHost
-from machine import decide
+from machine import decide, plan_network
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from effects.host import Link
+
+LINK = "link "
 FOLDERS = ("containers", "staging", "layers")
 
 
 def find(session: Session) -> list[str]:
-    """Paths of containers, jobs and layers that the journal does not know and that nobody holds."""
-    found = []
+    """Paths of containers, jobs and layers that the journal does not know and that nobody holds; so for links."""
+    found = [f"{LINK}{link['name']}" for link in _strays(session, LinuxHost())]
     for folder in FOLDERS:
         try:
             names = os.listdir(f"{session.root}/{folder}")
@@ -27,6 +32,27 @@ def find(session: Session) -> list[str]:
             if not _is_known(session, folder, name) and not session.locks.is_held(_subject(name))
         ]
     return found
+
+
+def _strays(session: Session, host: LinuxHost) -> list[Link]:
+    """Links that bear our mark, for a network or a container that holds none of that name."""
+    if session.places is None:
+        return []
+    mark = plan_network.mark(session.places, "")
+    return [
+        link
+        for link in net_links.ours(host, mark)
+        if not _is_held(session, link) and not session.locks.is_held(link["alias"].rpartition(" ")[2])
+    ]
+
+
+def _is_held(session: Session, link: Link) -> bool:
+    stream = link["alias"].partition(" ")[2].partition(" ")[2].replace(" ", "/")
+    subject = session.world.subject(stream)
+    rows = [*subject.held, *subject.leftovers] if subject is not None else []
+    return any(
+        link["name"] == row.spec.get("host_device" if row.kind == "endpoint" else "device") for row in rows
+    )
 
 
 def remove(session: Session, *, why: str) -> tuple[list[str], list[str]]:
@@ -47,7 +73,18 @@ def remove(session: Session, *, why: str) -> tuple[list[str], list[str]]:
     return removed, failed
 
 
+def _remove_link(session: Session, host: LinuxHost, name: str) -> bool:
+    session.engine().refresh()
+    link = next((link for link in _strays(session, host) if link["name"] == name), None)
+    if link is not None:
+        failpoints.step("remove a stray")
+        net_links.remove(host, link)
+    return link is not None
+
+
 def _remove_one(session: Session, host: LinuxHost, path: str) -> bool:
+    if path.startswith(LINK):
+        return _remove_link(session, host, path.removeprefix(LINK))
     folder, name = path.split("/")[-2:]
     lock = session.locks.take(_subject(name))
     if lock is None:

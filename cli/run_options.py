@@ -6,6 +6,7 @@ import os
 
 from cli.declare import argument, flag, gather, value
 from cli.health_options import HEALTH, HealthOptions
+from cli.network_options import NETWORK, NetworkOptions
 from machine import parse, quantities
 from machine.capabilities import capability, kept
 from machine.errors import InvalidValue
@@ -59,7 +60,6 @@ _OTHERS = [
     value("tmpfs", "--tmpfs", parse=parse.tmpfs, multiple=True, metavar="DIR[:OPTS]", help="Mount an empty tmpfs."),
     flag("read_only", "--read-only", help="Make the root file system read-only."),
     value("shm_size", "--shm-size", parse=quantities.size, metavar="SIZE", help="Size of /dev/shm (64m)."),
-    value("network", "-net", "--net", "--network", parse=parse.network, metavar="none|host", default="none", help="Network (none)."),
     value("hostname", "-h", "--hostname", parse=parse.hostname, metavar="NAME", help="Its host name."),
     value("labels", "-l", "--label", parse=parse.label, multiple=True, metavar="K=V", help="A label."),
     value("cap_add", "--cap-add", parse=capability, multiple=True, metavar="CAP", help="Keep this capability too."),
@@ -73,7 +73,7 @@ _OTHERS = [
     value("log_opt", "--log-opt", multiple=True, metavar="K=V", help="max-size=SIZE or max-file=N."),
 ]  # fmt: skip
 
-CONTAINER = [*TERMINAL, *_OTHERS, *PROCESS, *ENVIRONMENT, *LIMITS, *HEALTH, RESTART]
+CONTAINER = [*TERMINAL, *_OTHERS, *NETWORK, *PROCESS, *ENVIRONMENT, *LIMITS, *HEALTH, RESTART]
 
 
 def limits_of(values: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class RunOptions:
     limits: dict[str, Any]
     volumes: list[dict[str, Any]]
     tmpfs: list[dict[str, str]]
-    network: str
+    network: NetworkOptions
     hostname: str | None
     workdir: str | None
     user: str | None
@@ -149,6 +149,7 @@ class RunOptions:
     def __init__(self, values: dict[str, Any]) -> None:
         self.limits, self.env = limits_of(values), environment_of(values)
         self.log, self.health = _log_of(values), HealthOptions(values)
+        self.network = NetworkOptions(values)
         self.labels, self.security = dict(values.pop("labels")), dict(values.pop("security"))
         self.caps = kept(values.pop("cap_add"), values.pop("cap_drop"), privileged=values["privileged"])
         self.restart = values.pop("restart") or DEFAULTS["restart"]
@@ -191,7 +192,6 @@ class RunOptions:
             "auto_remove": self.auto_remove(),
             "volumes": self.volumes,
             "tmpfs": self.tmpfs,
-            "network": self.network,
             "limits": self.limits,
             "privileged": self.privileged,
             "read_only": self.read_only,

@@ -149,6 +149,9 @@ class Session:
 
         names = names | {c.stream: c.name for c in self.world.containers.values()}
         names |= {event.s: event.payload()["name"] for event in events if event.tag == "container.created"}
+        names |= {net.stream: f"network {net.name}" for net in self.world.networks.values()}
+        made = (event for event in events if event.tag == "network.created")
+        names |= {event.s: f"network {event.payload()['name']}" for event in made}
         return [f"{names.get(event.s, event.s)}: {sentence(event)}" for event in events]
 
     def _imagine_boot(self, world: World) -> None:

@@ -45,7 +45,7 @@ class Settler:
         A container that needs a monitor gets a new one, which settles it; all else is settled here.
         `leftovers`: try them once more, and have a living monitor compare the kernel with the journal.
         """
-        subject_id = stream.partition("/")[2]
+        subject_id = self.lock_of(stream)
         lock = self.locks.take(subject_id)
         if lock is None:
             return leftovers and self._have_observed(subject_id)
@@ -61,6 +61,11 @@ class Settler:
             return True
         finally:
             os.close(lock)
+
+    @staticmethod
+    def lock_of(stream: str) -> str:
+        """The name of a subject's lock: its id, or `host`."""
+        return stream.partition("/")[2] or stream
 
     def _settle(self, stream: str, *, why: str, leftovers: bool) -> None:
         engine, subject = self.engine, self.engine.world.subject(stream)

@@ -9,6 +9,7 @@ import time
 from cli import early, terminal
 from cli.answers import monitor_pid
 from cli.attachment import Attached, attach, await_attached
+from cli.network_options import ALONE
 from cli.relay import Outcome, relay
 from cli.session import Session
 from cli.settler import await_start
@@ -54,7 +55,7 @@ def start(
     `lock` is the container's, if held already; it is given away. Raises StartFailed.
     """
     engine = session.engine()
-    if not engine.decide(decide.start, container.id):
+    if not _decided(session, container):
         return None
     if lock is None:
         lock = _wait_for_lock(session, container.id)
@@ -73,6 +74,21 @@ def start(
     if answer["event"] == "failed":
         raise StartFailed(answer["message"], answer["code"])
     raise StartFailed(f"cannot start {container.name}: {answer.get('message', answer['event'])}", 125)
+
+
+def _decided(session: Session, container: Container) -> bool:
+    """Whether it is to be started, with all that it needs of its networks."""
+    engine = session.engine()
+    if container.setting("network") in ALONE:
+        return bool(engine.decide(decide.start, container.id))
+    from cli import networking  # what has no network does without
+    from machine.network_errors import PortBusy
+
+    more = networking.before_start(session, container)
+    try:
+        return bool(engine.decide(decide.start, container.id, **more))
+    except PortBusy as error:
+        raise networking.with_owner(error, more["busy"]) from None
 
 
 def _wait_for_lock(session: Session, container_id: str) -> int | None:

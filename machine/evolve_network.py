@@ -50,15 +50,14 @@ def _now_there(world: State, net: Network) -> None:
 
 
 def forget_removed(world: State, net: Network) -> None:
-    """A network goes once it leaves nothing behind; from the time it holds nothing, the host needs nothing for it."""
+    """A network goes once it leaves nothing behind; the host is to be as it is with networks as long as any is there."""
     if net.status == "removing" and not net.held and net.pending is None:
         net.status = "removed"
-    if net.status == "removed":
+    if net.status == "removed" and not net.leftovers:
+        world.networks.pop(net.id, None)
         world.host.networks.pop(net.id, None)
         if not world.host.networks:
             world.host.status, world.host.error = "idle", None
-        if not net.leftovers:
-            world.networks.pop(net.id, None)
 
 
 # --- leases ------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from machine.subjects import Network
     from machine.world import World
 
+GONE = ("absent", "removing", "removed")
 RESERVED = frozenset({"none", "host", "container", DEFAULT, "default"})
 MAX_DEVICE = 15  # IFNAMSIZ less its NUL, netdevice(7)
 _UNIQUE_LOCAL = 0xFD << 120  # fd00::/8, RFC 4193: the next 40 bits are random
@@ -68,6 +69,15 @@ def find(world: World, reference: str) -> Network:
 def users(world: World, net: Network) -> list[str]:
     """The names of containers that have an address there, or may not have given it back."""
     return [c.name for c in world.containers.values() if any(e["network"] == net.id for e in c.endpoints)]
+
+
+def wanted_by(world: World, net: Network) -> list[str]:
+    """The names of all containers that are connected to it, live or not."""
+    return [
+        c.name
+        for c in world.containers.values()
+        if c.status not in GONE and any(one["network"] == net.id for one in c.setting("connections"))
+    ]
 
 
 # --- coming and going --------------------------------------------------------------------------------

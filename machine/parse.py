@@ -222,13 +222,6 @@ def security_opt(text: str, what: str = "security option") -> tuple[str, bool]:
     raise InvalidValue(what, text, "expected no-new-privileges[=false] or seccomp=unconfined")
 
 
-def network(text: str, what: str = "network") -> str:
-    """A network model: none (only `lo`) or host (the host's own)."""
-    if text not in ("none", "host"):
-        raise InvalidValue(what, text, "no such network [none and host exist]")
-    return text
-
-
 def filters(texts: Iterable[str], known: Iterable[str], what: str = "filter") -> dict[str, list[str]]:
     """KEY=VALUE each, as {key: values}; a key that is not in `known` is refused."""
     found: dict[str, list[str]] = {}

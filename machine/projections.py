@@ -85,6 +85,8 @@ def inspect(c: Container, root: str, probes: dict[str, Any] | None = None) -> di
 
     `probes`: the log of its health check (`cli.health`), where that is of its last run.
     """
+    from machine import projections_network  # lists do without
+
     return {
         "Id": c.id,
         "Name": c.name,
@@ -95,6 +97,7 @@ def inspect(c: Container, root: str, probes: dict[str, Any] | None = None) -> di
         "Image": c.image,
         "Layers": c.layers,
         "Mounts": _mounts(c),
+        "NetworkSettings": projections_network.settings(c),
         "Config": _config(c),
         "HostConfig": _host_config(c),
         "LogPath": f"{root}/containers/{c.id}/log",

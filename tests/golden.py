@@ -12,6 +12,7 @@ from machine.decide_health import note_health
 from machine.events import SCHEMA
 from machine.world import World
 from tests.memory_journal import Lines
+from tests.network_steps import NET, NET2, NET_RM, ON_NET, connect, disconnect
 from tests.steps import (
     ask_to_start,
     create,
@@ -93,6 +94,12 @@ def end_as_asked(computer: Computer) -> None:
     computer.note_exits()
 
 
+def lose_the_firewall(computer: Computer) -> None:
+    """`nft flush ruleset`, and the next command."""
+    computer.kernel.net.tables.clear()
+    computer.recover()
+
+
 def wait_for_the_restart(computer: Computer) -> None:
     computer.clock.now += 1 << 40
     computer.decide(decide.restart_now, the_id(computer), computer.clock.now)
@@ -111,6 +118,7 @@ def come_and_go(computer: Computer) -> None:
 
 # --- scenarios -----------------------------------------------------------------------------------------
 
+KEEPS: dict[str, Any] = {"restart": {"policy": "on-failure", "max": 3}}
 CREATE, RESTARTS = create(), create(restart={"policy": "on-failure", "max": 3})
 CHECK = {"interval": 5_000_000_000, "timeout": 1_000_000_000, "retries": 3}
 SET = create(
@@ -167,6 +175,13 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
     "reboot-restarts.restarting": (RESTARTS, start, Computer.power_cut),
     "rm-force.removed": (CREATE, start, pause, remove(force=True)),
     "cgroup-busy.removed": (CREATE, start, refuse("remove_cgroup", errno.EBUSY), remove(force=True)),
+    "network.active": (NET,),
+    "network-gone.removed": (NET, NET_RM),
+    "network-run.running": (NET, create(**ON_NET), start),
+    "network-restarting.restarting": (NET, create(**ON_NET, **KEEPS), start, end_with(1)),
+    "network-connect.running": (NET, NET2, create(**ON_NET), start, connect("two"), disconnect("net")),
+    "network-flushed.running": (NET, create(**ON_NET), start, lose_the_firewall),
+    "network-reboot.exited": (NET, create(**ON_NET), start, Computer.power_cut),
     "network-unmade.created": (create(network="bridge"), come_and_go),
     "import.published": (IMPORT,),
     "commit.published": (run_a_job("1ayer", publishes=True),),

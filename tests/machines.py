@@ -23,7 +23,7 @@ class Machine(Docker):
 
     def popen(self, *args: str | Path, more_env: dict[str, str] | None = None, **more: Any) -> Any:
         return subprocess.Popen(
-            [*self.prefix, PROGRAM, *map(str, args)], env={**self.env, **(more_env or {})}, **more
+            [*self.prefix, PROGRAM, *self.words(args)], env={**self.env, **(more_env or {})}, **more
         )
 
     def cgroups(self) -> list[Path]:

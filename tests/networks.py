@@ -54,6 +54,7 @@ class Net(Docker):
     def __init__(self, base: Path, lab: Lab) -> None:
         super().__init__(base)
         self.base, self.lab = base, lab
+        self.model = ""
         self.move(lab.host)
         self.before = snapshot(lab.host)
 
@@ -61,7 +62,7 @@ class Net(Docker):
         self.prefix = host.prefix_all(self.root)
 
     def terminal(self, *args: str | Path) -> pexpect.spawn[str]:
-        words = [*self.prefix, PROGRAM, *map(str, args)]
+        words = [*self.prefix, PROGRAM, *self.words(args)]
         return pexpect.spawn(words[0], words[1:], env=self.env, encoding="utf-8", timeout=20)
 
     def network(self, name: str, subnet: str, *options: str) -> None:

@@ -32,8 +32,8 @@ LAYER = "5ca1ab1e"
 SECRETS = "process-0.json"
 ID_MARK = "c0ffee"
 SECOND = 1_000_000_000
-# Files of cgroups: who is in them, and what a parent hands to its children and never takes back.
-CHANGE_BY_THEMSELVES = ("tasks", "cgroup.procs", "cgroup.subtree_control")
+# Files of cgroups: who is in them, and what a parent hands to its children and never takes back; a server's pid.
+CHANGE_BY_THEMSELVES = ("tasks", "cgroup.procs", "cgroup.subtree_control", ".pid")
 
 Step = Callable[["Computer"], None]
 
@@ -57,13 +57,13 @@ class Computer:
             tree.put(path, Node("dir"))
         tree.put("/etc/resolv.conf", Node("file")).data = b"nameserver 192.0.2.1\n"
         tree.make_dirs(f"/root/layers/{LAYER}/fs")  # and all of the above is on disk
-        self.furnish_run()
         self.disk = Lines()
         self.clock = Clock()
         self.ids = 0
         self.crashes = 0
         self.deaf = False  # whether programs ignore SIGTERM
         self.host = FakeHost(self.kernel)
+        self.furnish_run()
         self._begin()
         with self.quietly():
             self._install()
@@ -72,6 +72,7 @@ class Computer:
         """The run directory: gone with every boot."""
         for path in ("/run/mydocker", "/run/mydocker/0badcafe", "/run/mydocker/0badcafe/mnt"):
             self.kernel.tree.put(path, Node("dir"))
+        self.host.make_dir("/run/mydocker/0badcafe/dns", 0o700)  # stays, once there was a network
 
     def _install(self) -> None:
         """The boot is noted, and the image `busybox` with its one layer is there."""
@@ -110,7 +111,10 @@ class Computer:
 
     def mend(self) -> None:
         """What the next command does with all that has no settler: as `cli.recovery`, for each subject."""
-        for subject in list(self.world.subjects()):
+        for subject in (
+            *self.world.subjects(),
+            self.world.host,
+        ):  # a network may have gone: the host is last as well
             stream = subject.stream
             if isinstance(subject, Job):
                 self.engine.decide(decide.abandon_job, subject.id, "its command died", why="recovery")
@@ -173,7 +177,7 @@ class Computer:
             self.settle_all()
 
     def settle_all(self) -> None:
-        for subject in list(self.world.subjects()):
+        for subject in (*self.world.subjects(), self.world.host):
             self.engine.settle(subject.stream)
 
     def decide(self, verb: Callable[..., decide.Decision], *args: Any, **more: Any) -> None:
@@ -219,7 +223,7 @@ class Computer:
             for process in self.kernel.processes.values()
             if process.lives and process.config
         ]
-        return files, sorted(programs)
+        return files, sorted([*programs, *map(self._named, self.kernel.net.leftovers)])
 
     def _walk(self, path: str, node: Node, files: dict[str, str], cgroups: dict[Node, str]) -> None:
         content = (
@@ -235,6 +239,7 @@ class Computer:
         if ID_MARK in text:
             for number in range(1, self.ids + 1):
                 text = text.replace(an_id(number), "ID").replace(an_id(number)[:12], "ID12")
+                text = text.replace(f"md{an_id(number)[:8]}", "mdID8")
         return text
 
     @property
@@ -255,6 +260,8 @@ class Computer:
         layers = {layer.digest: layer.status for layer in self.world.layers.values()}
         return {
             "containers": containers,
+            "networks": {net.name: net.status for net in self.world.networks.values()},
+            "host": sorted((row.kind, row.key, row.done) for row in self.world.host.held),
             "jobs": list(self.world.jobs),
             "images": images,
             "layers": layers,

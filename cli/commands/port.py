@@ -6,12 +6,8 @@ from cli.declare import argument, command
 from cli.report import echo
 from cli.session import Session, pass_session
 from machine.errors import InvalidValue, MachineError
+from machine.network_errors import outside
 from machine.quantities import whole
-from machine.subjects import Container
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 MAX_PORT = 65535
@@ -36,30 +32,16 @@ def port(session: Session, name: str, wanted: str | None) -> None:
     """
     asked = inner_port(wanted) if wanted is not None else None
     container = session.find(name)
-    published = ports(container)
+    published = container.ports
     if asked is None:
         for entry in published:
-            echo(f"{entry['port']}/{entry['protocol']} -> {outside(entry)}")
+            echo(f"{entry['port']}/{entry['protocol']} -> {outside(entry['address'], entry['host_port'])}")
         return
     found = [entry for entry in published if (entry["port"], entry["protocol"]) == asked]
     if not found:
         raise NotPublished(container.name, *asked)
     for entry in found:
-        echo(outside(entry))
-
-
-def ports(container: Container) -> list[dict[str, Any]]:
-    """{port, protocol} of the container and {address, host_port} that lead to it; none without a network of its own.
-
-    The setting is absent from containers that were made before there were networks.
-    """
-    return list(container.settings.get("ports", []))
-
-
-def outside(entry: dict[str, Any]) -> str:
-    """ADDRESS:PORT of the host."""
-    address = f"[{entry['address']}]" if ":" in entry["address"] else entry["address"]
-    return f"{address}:{entry['host_port']}"
+        echo(outside(entry["address"], entry["host_port"]))
 
 
 def inner_port(text: str) -> tuple[int, str]:

@@ -25,8 +25,8 @@ COLUMNS = [
     Column("Command", "COMMAND"),
     Column("CreatedAt", "CREATED"),
 ]
-FIELDS = ("State", "Image", "Labels", "ExitCode", "Health")
-FILTERS = ("id", "name", "status", "label", "ancestor", "exited", "health")
+FIELDS = ("State", "Image", "Labels", "ExitCode", "Health", "Ports", "Networks")
+FILTERS = ("id", "name", "status", "label", "ancestor", "exited", "health", "network")
 
 
 @command()
@@ -55,6 +55,8 @@ def ps(session: Session, filters: tuple[str, ...], form: str | None, at: str | N
 
 def row(c: Container, *, whole: bool = False, past: bool = False) -> dict[str, Any]:
     """One container's fields, for templates and JSON."""
+    from machine import projections_network  # the table does without
+
     return {
         **columns(c, whole=whole, past=past),
         "State": shown_status(c),
@@ -62,6 +64,8 @@ def row(c: Container, *, whole: bool = False, past: bool = False) -> dict[str, A
         "Labels": c.setting("labels"),
         "ExitCode": exit_code(c),
         "Health": health(c),
+        "Ports": projections_network.ports_line(c),
+        "Networks": ",".join(projections_network.names(c)),
     }
 
 
@@ -90,6 +94,7 @@ def matches(c: Container, wanted: dict[str, list[str]]) -> bool:
         "status": lambda text: text in (c.status, shown_status(c)),
         "ancestor": lambda text: text == c.image,
         "health": lambda text: text == health(c),
+        "network": lambda text: _is_on(c, text),
         "exited": lambda text: c.exit is not None and text == str(exit_code(c)),
     }
     for key, texts in wanted.items():
@@ -99,6 +104,13 @@ def matches(c: Container, wanted: dict[str, list[str]]) -> bool:
         elif not any(tests[key](text) for text in texts):
             return False
     return True
+
+
+def _is_on(c: Container, text: str) -> bool:
+    from machine import projections_network
+
+    ids = [one["network"] for one in c.setting("connections")]
+    return text in projections_network.names(c) or any(one.startswith(text) for one in ids)
 
 
 def _has_label(c: Container, text: str) -> bool:

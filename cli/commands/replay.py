@@ -11,7 +11,7 @@ from eventstore.event import Event
 from machine.plan import leftover_steps, plan
 from machine.projections import pid
 from machine.resources import LIVE
-from machine.subjects import Container, Subject
+from machine.subjects import Container, Standing, Subject
 
 
 @command()
@@ -36,6 +36,8 @@ def replay(session: Session, *, dry_run: bool, fast: bool, quiet: bool, moved: b
         echo(_read(session))
     engine = session.engine()
     failed = [subject.stream for subject in list(engine.world.subjects()) if not _mended(session, subject)]
+    if plan(engine.world.host, engine.places) is not None:  # a network went, the last of its kind
+        _mended(session, engine.world.host)
     removed, stuck = orphans.remove(session, why="replay")
     engine.refresh()
     done = [event for event in session.events_after(first) if _is_told(event)]
@@ -60,7 +62,8 @@ def _mended(session: Session, subject: Subject) -> bool:
     except (OSError, NoAnswer) as error:
         say(f"{subject.stream}: {line_of(error)}")
         return False
-    return True
+    mended = session.engine().world.subject(subject.stream)
+    return not (isinstance(mended, Standing) and mended.error is not None)
 
 
 def _read(session: Session) -> str:

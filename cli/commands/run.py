@@ -11,7 +11,9 @@ from cli.report import echo
 from cli.run_options import RunOptions, container_options
 from cli.session import Session, pass_session
 from cli.starting import attach_request, follow_new, start
+from machine import decide
 from machine.errors import MachineError
+from machine.subjects import Container
 
 
 @command(interspersed=False)
@@ -24,7 +26,11 @@ def run(session: Session, options: RunOptions) -> int:
     request = None
     if not options.detach:
         request = attach_request(stdin=options.interactive, tty=options.tty)
-    companion = start(session, container, lock=lock, request=request)
+    try:
+        companion = start(session, container, lock=lock, request=request)
+    except (MachineError, OSError):
+        forget(session, container)
+        raise
     if companion is None:
         raise MachineError(f"{container.name} was started by somebody else")
     if options.detach:
@@ -33,6 +39,14 @@ def run(session: Session, options: RunOptions) -> int:
     return follow_new(
         session, container, companion, stdin=options.interactive, detach_keys=options.detach_keys
     )
+
+
+def forget(session: Session, container: Container) -> None:
+    """What was refused before anything of it was made (a port is taken, no address is left) leaves no container."""
+    engine = session.engine()
+    if container.status == "created":
+        engine.decide(decide.remove, container.id)
+        engine.settle(container.stream)
 
 
 def at_terminal(options: RunOptions) -> None:

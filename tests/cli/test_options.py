@@ -69,9 +69,6 @@ def run(*args: str) -> RunOptions:
         ("--pids-limit 10", "limits", {"pids": 10}),
         ("-e name=nicktming -e A=1 -e A=2", "env", {"name": "nicktming", "A": "2"}),
         ("-v /a:/b -v /c:/d:ro", "volumes", [{"source": "/a", "target": "/b", "ro": False}, {"source": "/c", "target": "/d", "ro": True}]),
-        ("-net none", "network", "none"),
-        ("--network=host", "network", "host"),
-        ("", "network", "none"),
         ("-h web", "hostname", "web"),
         ("--hostname web", "hostname", "web"),
         ("-w /x/../y", "workdir", "/y"),
@@ -162,7 +159,6 @@ def test_the_settings_are_in_the_machines_words() -> None:
         "stop_timeout": -1,
         "labels": {"a": "b"},
         "log": {"max_size": M, "keep": 3},
-        "network": "host",
     }
 
 
@@ -179,7 +175,7 @@ def test_the_settings_are_in_the_machines_words() -> None:
         ("--memory-swap 1g", "give --memory too"),
         ("--cpus 1 -cpu 50", "--cpus says it already"),
         ("--rm --restart always", "contradicts --rm"),
-        ("-net nosuch", "no such network"),
+        ("-net a/b", "invalid --network 'a/b'"),
         ("--log-opt compress=true", "expected max-size=SIZE or max-file=N"),
         ("-e =x", "invalid --env ''"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cli.commands import port as command
+from machine import events as ev
 from machine.errors import InvalidValue
 from tests.written import Written
 
@@ -13,6 +14,12 @@ PORTS = [
     {"port": 80, "protocol": "tcp", "address": "::", "host_port": 8080},
     {"port": 53, "protocol": "udp", "address": "127.0.0.1", "host_port": 5353},
 ]
+
+
+def publishing(past: Written) -> None:
+    """A container that was started with these ports."""
+    stream = f"container/{past.born('c1', 'a')}"
+    past.note(stream, ev.ContainerStartRequested(ports=PORTS))
 
 
 def test_a_container_without_published_ports_prints_nothing(
@@ -26,7 +33,7 @@ def test_a_container_without_published_ports_prints_nothing(
 def test_every_published_port_is_listed_as_docker_lists_it(
     past: Written, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    past.born("c1", "a", ports=PORTS)
+    publishing(past)
 
     assert past.mydocker(capfd, "port", "c1") == (
         0,
@@ -46,7 +53,7 @@ def test_every_published_port_is_listed_as_docker_lists_it(
 def test_one_port_is_told_alone(
     past: Written, capfd: pytest.CaptureFixture[str], wanted: str, lines: list[str]
 ) -> None:
-    past.born("c1", "a", ports=PORTS)
+    publishing(past)
 
     assert past.mydocker(capfd, "port", "c1", wanted) == (0, lines, "")
 
@@ -55,7 +62,7 @@ def test_one_port_is_told_alone(
 def test_a_port_that_is_not_published_is_an_error(
     past: Written, capfd: pytest.CaptureFixture[str], wanted: str
 ) -> None:
-    past.born("c1", "a", ports=PORTS)
+    publishing(past)
 
     code, lines, err = past.mydocker(capfd, "port", "c1", wanted)
 

@@ -8,12 +8,13 @@ from contextlib import suppress
 import pytest
 
 from eventstore.errors import JournalError
-from machine import decide
+from machine import decide, networks
 from machine.errors import MachineError
 from machine.events import SCHEMA
 from machine.plan import wanted
 from tests.event_order import violations
 from tests.fakes import Fuse
+from tests.network_steps import NET, NET2, NET_RM, ON_NET, connect, disconnect
 from tests.steps import (
     ask_to_start,
     create,
@@ -52,6 +53,19 @@ LIVES: dict[str, tuple[Step, ...]] = {
     "import abandoned": (run_a_job("1ayer", fails=True),),
     "rmi": (IMPORT, RMI),
     "import, rmi, import": (IMPORT, RMI, IMPORT),
+    "network": (NET, NET_RM),
+    "network, run --rm": (NET, create(auto_remove=True, **ON_NET), start, EXIT, NET_RM),
+    "network, stop": (NET, create(**ON_NET), start, stop),
+    "network, start again": (NET, create(**ON_NET), start, stop, start),
+    "network, rename": (NET, create(**ON_NET), start, rename),
+    "networks, connect and disconnect": (
+        NET,
+        NET2,
+        create(**ON_NET),
+        start,
+        connect("two"),
+        disconnect("net"),
+    ),
 }
 LEAVE_NOTHING = [name for name in LIVES if "rm" in name.split() or "--rm" in name or "abandoned" in name]
 
@@ -179,6 +193,9 @@ def remove_everything(computer: Computer) -> None:
     """As a user who wants to be rid of it all."""
     for name in list(computer.world.names):
         computer.decide(decide.remove, name, force=True)
+    for network in list(computer.world.networks.values()):
+        if network.status == "active":
+            computer.decide(networks.remove, network.id)
     for image in list(computer.world.images.values()):
         if image.status == "published" and image.name != "busybox":
             computer.decide(decide.remove_image, image.name)

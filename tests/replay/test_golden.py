@@ -66,6 +66,7 @@ def test_a_golden_journal_leads_to_the_status_in_its_name(path: Path) -> None:
     world = world_of(events_of(path))
     status = path.stem.rpartition(".")[2]
     found = {container.status for container in world.containers.values()}
+    found |= {network.status for network in world.networks.values()} if not world.containers else set()
     found |= {image.status for image in world.images.values() if image.name != "busybox"}
 
     # What is removed or abandoned without a trace is not there at all.

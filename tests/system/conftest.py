@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("MYDOCKER_BIN", str(HERE / ".venv" / "bin" / "mydocker"))
+NETWORK = re.compile(r"--?net(work)?(=|$)")
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -27,6 +29,7 @@ class Docker:
 
     def __init__(self, base: Path) -> None:
         self.root = base / "root"
+        self.model = "none"  # of containers for which a test names none; "": what the engine takes then
         self.seen = self.root  # the same directory, as this process finds it
         self.prefix: list[str] = []  # words before each command: another namespace, say
         self.run_dir = base / "run"
@@ -42,7 +45,7 @@ class Docker:
         """Run a command to its end; text out and err."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
-            [*self.prefix, PROGRAM, *map(str, args)],
+            [*self.prefix, PROGRAM, *self.words(args)],
             input=data,
             cwd=self.root if self.root.is_dir() else None,
             capture_output=True,
@@ -75,11 +78,18 @@ class Docker:
         return lines[0]
 
     def popen(self, *args: str | Path, **more: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([*self.prefix, PROGRAM, *map(str, args)], env=self.env, **more)
+        return subprocess.Popen([*self.prefix, PROGRAM, *self.words(args)], env=self.env, **more)
 
     def terminal(self, *args: str | Path) -> pexpect.spawn[str]:
         """The command at a real terminal of 24 x 80."""
-        return pexpect.spawn(PROGRAM, [*map(str, args)], env=self.env, encoding="utf-8", timeout=20)
+        return pexpect.spawn(PROGRAM, self.words(args), env=self.env, encoding="utf-8", timeout=20)
+
+    def words(self, args: Sequence[str | Path]) -> list[str]:
+        """Most tests are of other things than networks, and need none."""
+        first, *rest = map(str, args or ("--help",))
+        if first not in ("run", "create") or not self.model or any(NETWORK.match(word) for word in rest):
+            return [first, *rest]
+        return [first, f"--network={self.model}", *rest]
 
     def inspect(self, name: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = json.loads(self.ok("inspect", name))

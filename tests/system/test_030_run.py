@@ -27,7 +27,7 @@ def test_030_stdin_is_forwarded_with_i_and_its_end_too(series: Docker) -> None:
 
 def test_030_without_i_stdin_is_left_alone(series: Docker) -> None:
     """Else a `while read` loop around the command would be eaten."""
-    script = 'while read x; do "$1" run --rm busybox cat; echo got $x; done'
+    script = 'while read x; do "$1" run -net none --rm busybox cat; echo got $x; done'
     from tests.system.conftest import PROGRAM
 
     done = subprocess.run(
@@ -51,7 +51,7 @@ def test_030_much_output_arrives_whole(series: Docker) -> None:
 def test_030_a_reader_that_goes_ends_the_command_quietly(series: Docker) -> None:
     from tests.system.conftest import PROGRAM
 
-    script = '"$1" run --name t030a busybox sh -c "while :; do echo y; done" | head -1'
+    script = '"$1" run -net none --name t030a busybox sh -c "while :; do echo y; done" | head -1'
     done = subprocess.run(
         ["sh", "-c", script, "sh", PROGRAM], env=series.env, capture_output=True, text=True, check=False
     )
@@ -91,7 +91,7 @@ def test_030_a_container_outlives_the_shell_that_started_it(series: Docker) -> N
     from tests.system.conftest import PROGRAM
 
     shell = subprocess.Popen(
-        ["sh", "-c", '"$1" run -d --name t030d busybox top; kill -9 $$', "sh", PROGRAM],
+        ["sh", "-c", '"$1" run -net none -d --name t030d busybox top; kill -9 $$', "sh", PROGRAM],
         env=series.env,
         start_new_session=True,
         stdout=subprocess.DEVNULL,

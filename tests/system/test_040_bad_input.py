@@ -97,7 +97,9 @@ def test_040_a_root_that_is_a_file(tmp_path: Path) -> None:
 
 
 def test_040_a_read_only_root(tmp_path: Path) -> None:
-    script = 'mount -t tmpfs -o ro none "$1" && exec "$2" -r "$1" --run-dir "$1/run" run busybox true'
+    script = (
+        'mount -t tmpfs -o ro none "$1" && exec "$2" -r "$1" --run-dir "$1/run" run -net none busybox true'
+    )
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", script, "sh", str(tmp_path), PROGRAM],
         capture_output=True,

@@ -103,7 +103,7 @@ def test_history_tells_a_whole_life_after_it_is_over(series: Docker) -> None:
         "asked to be removed, alive or not",
     ):
         assert words in told
-    assert f"root, pid {told.split(', pid ')[1].split(':')[0]}: run --detach" in told
+    assert f"root, pid {told.split(', pid ')[1].split(':')[0]}: run --network=none --detach" in told
     assert "anomaly" not in told
     assert series.ok("history", container_id[:12]) == told
     lines = [json.loads(line) for line in series.ok("history", "--format", "json", "c090").splitlines()]

@@ -246,12 +246,6 @@ def test_a_profile_that_nobody_would_load_is_refused(text: str) -> None:
         parse.security_opt(text)
 
 
-def test_networks_are_none_and_host() -> None:
-    assert [parse.network("none"), parse.network("host")] == ["none", "host"]
-    with pytest.raises(InvalidValue, match="no such network"):
-        parse.network("bridge0")
-
-
 def test_filters_gather_by_key_and_name_the_known_ones() -> None:
     assert parse.filters(["a=1", "b=2=3", "a=4"], {"a", "b"}) == {"a": ["1", "4"], "b": ["2=3"]}
     for text in ("c=1", "a", "=x", ""):
@@ -307,7 +301,6 @@ PARSERS: list[Callable[[str], object]] = [
     parse.group,
     parse.restart,
     parse.security_opt,
-    parse.network,
     lambda text: parse.filters([text], {"a", "id"}),
     parse.detach_keys,
     parse.location,

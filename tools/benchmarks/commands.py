@@ -42,8 +42,8 @@ class Bench:
 
     def prepare(self) -> None:
         """The image on both sides, one running container on both for exec and ps."""
-        run([*self.mydocker, "run", "--rm", "busybox", "true"])
-        run([*self.mydocker, "run", "-d", "--name", "w", "busybox", "top"])
+        run([*self.mydocker, "run", "--network", "none", "--rm", "busybox", "true"])
+        run([*self.mydocker, "run", "--network", "none", "-d", "--name", "w", "busybox", "top"])
         if shutil.which("podman"):
             run([*self.podman, "import", f"{self.base}/root/busybox.tar", "busybox"])
             run(
@@ -83,7 +83,13 @@ class Bench:
         yes = {"podman": [*podman, "exec", "w", "true"]} if podman else {}
         ps = {"podman": [*podman, "ps"]} if podman else {}
         return [
-            Case("run --rm busybox true", [*ours, "run", "--rm", "busybox", "true"], peers, 0.45, 0.17),
+            Case(
+                "run --rm busybox true",
+                [*ours, "run", "--network", "none", "--rm", "busybox", "true"],
+                peers,
+                0.45,
+                0.17,
+            ),
             Case("exec w true", [*ours, "exec", "w", "true"], yes, 0.4, 0.14),
             Case("ps (1 running)", [*ours, "ps"], ps, 2.0, 0.3),
         ]
@@ -91,7 +97,7 @@ class Bench:
     def starts(self, count: int) -> tuple[dict[str, float], dict[str, float]]:
         """Milliseconds per detached start, `count` one after the other, and of one `ps` then; all are removed."""
         names = [f"s{i}" for i in range(count)]
-        starts, ps = {"mydocker": self._starts([*self.mydocker, "run", "-d"], names)}, {}
+        starts, ps = {"mydocker": self._starts([*self.mydocker, "run", "--network", "none", "-d"], names)}, {}
         ps["mydocker"] = once([*self.mydocker, "ps"])
         run([*self.mydocker, "rm", "-f", *names])
         if shutil.which("podman"):

@@ -21,7 +21,7 @@ COMMANDS = {
     "ps": ["ps"],
     "history NAME": ["history", ASKED],
     "history of a removed NAME": ["history", GONE],
-    "run --rm busybox true": ["run", "--rm", "busybox", "true"],
+    "run --rm busybox true": ["run", "--network", "none", "--rm", "busybox", "true"],
 }
 
 
@@ -42,7 +42,9 @@ def make(base: pathlib.Path) -> list[Place]:
     for past in PASTS:
         first = base / f"{past}"
         place = Place(past, 0, first)
-        run(place.command("run", "--rm", "--name", GONE, "busybox", "true"))  # makes the image too
+        run(
+            place.command("run", "--network", "none", "--rm", "--name", GONE, "busybox", "true")
+        )  # makes the image too
         print(f"writing {past:,} events ...", file=sys.stderr)
         fill(first, f"{first}.run", past, 0)
         for count in CONTAINERS:

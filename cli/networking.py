@@ -1,0 +1,197 @@
+"""Networks for commands: that they are whole before a container is handed to its monitor; made, left and mended."""
+
+from __future__ import annotations
+
+import os
+
+from cli.session import Session
+from effects import hostnet
+from effects.linux import LinuxHost
+from machine import decide, networks, plan_network
+from machine.errors import EffectFailure, MachineError
+from machine.leases import DEFAULT
+from machine.network_errors import PortBusy
+from machine.plan import plan
+from machine.resources import LIVE, NETWORKING
+from machine.subjects import Container, Network, Standing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cli.network_options import NetworkOptions
+
+WAIT = 30.0  # seconds for another command that is at work on the same network
+
+
+# --- what a container is created with ------------------------------------------------------------------
+
+
+def settings(session: Session, asked: NetworkOptions) -> dict[str, Any]:
+    """The network part of `machine.settings`. Makes the default network at its first use.
+
+    Raises NoSuchNetwork, NoSuchContainer, and what making a network does.
+    """
+    said = asked.settings()
+    model, colon, name = asked.model.partition(":")
+    world = session.engine().world
+    if colon:
+        return said | {"network": f"{model}:{decide.find(world, name).id}"}
+    if model == DEFAULT:
+        make_default(session)
+    net = networks.find(session.engine().world, model)
+    connection = {"network": net.id, "name": net.name, **asked.address, "aliases": asked.aliases}
+    return said | {"network": DEFAULT, "connections": [connection]}
+
+
+# --- making and removing ---------------------------------------------------------------------------------
+
+
+def make_default(session: Session) -> None:
+    """The network of whoever names none, unless it is there."""
+    if networks.named(session.engine().world, DEFAULT) is None:
+        _make(session, networks.default, os.urandom(32).hex(), session.engine().places.root_id)
+
+
+def make(session: Session, wanted: networks.Wanted) -> None:
+    """A network as asked for, whole; or nothing of it, and the reason."""
+    _make(session, networks.create, wanted)
+
+
+def _make(session: Session, verb: Any, *args: Any) -> None:
+    engine = session.engine()
+    # Those of other roots, and of other engines, are as foreign as a network card's.
+    routes = hostnet.routes(LinuxHost(), plan_network.mark(engine.places, ""))
+    for event in engine.decide(verb, *args, links=hostnet.links(), routes=routes):
+        try:
+            ready(session, [engine.world.networks[event.s.partition("/")[2]]])
+        except MachineError:
+            remove(session, event.s.partition("/")[2], even_default=True)
+            raise
+
+
+def remove(session: Session, reference: str, *, even_default: bool = False) -> None:
+    """Raises NoSuchNetwork, NetworkInUse, ReservedNetwork."""
+    engine = session.engine()
+    for event in engine.decide(networks.remove, reference, even_default=even_default):
+        _settle(session, event.s)
+    _settle(session, engine.world.host.stream)
+
+
+# --- whole -----------------------------------------------------------------------------------------------
+
+
+def ready(session: Session, wanted: list[Network]) -> None:
+    """See that the host and these networks are as the journal tells, and mend them where they are not.
+
+    Where something was lost that containers stand on, those that live are looked after too. EffectFailure.
+    """
+    engine, mended = session.engine(), False
+    for subject in (engine.world.host, *wanted):
+        if not _is_whole(session, subject):
+            mended = _settle(session, subject.stream) or mended
+            now = engine.world.subject(subject.stream)
+            if isinstance(now, Standing) and now.error is not None:
+                what = f"network {now.name}" if isinstance(now, Network) else "the host's part of networks"
+                raise EffectFailure(f"cannot make {what}", now.error["step"], now.error["message"])
+    if mended:
+        for c in list(engine.world.containers.values()):
+            if c.endpoints and c.status in LIVE:
+                session.settler().mend(c.stream, why="recovery", leftovers=True)
+
+
+def _is_whole(session: Session, subject: Standing) -> bool:
+    engine = session.engine()
+    if subject.error is not None or plan(subject, engine.places) is not None:
+        return False
+    probe = engine.effects.probe
+    return all(row.done and probe(row.kind, row.spec, row.facts) is not None for row in subject.held)
+
+
+def _settle(session: Session, stream: str) -> bool:
+    """Mend one that no monitor looks after; True where something was there before, and had been lost."""
+    lock = session.locks.wait(session.settler().lock_of(stream), WAIT)
+    try:
+        engine = session.engine()
+        subject = engine.refresh().subject(stream)
+        had = {(row.kind, row.key) for row in subject.held if row.done} if subject is not None else set()
+        engine.observe(stream, why="recovery")
+        after = engine.world.subject(stream)
+        kept = {(row.kind, row.key) for row in after.held} if after is not None else set()
+        engine.settle(stream)
+        return bool(had - kept)
+    finally:
+        os.close(lock)
+
+
+# --- a start ---------------------------------------------------------------------------------------------
+
+
+def before_start(session: Session, container: Container) -> dict[str, Any]:
+    """What `machine.decide.start` needs to know beside the world; its networks are whole then."""
+    world = session.engine().world
+    if container.setting("network") != DEFAULT:
+        return {}
+    found = (world.networks.get(one["network"]) for one in container.setting("connections"))
+    ready(session, [net for net in found if net is not None and networks.exists(net)])
+    return ports_in_the_way(container)
+
+
+def ports_in_the_way(container: Container) -> dict[str, Any]:
+    """`busy`, where it publishes any."""
+    published = container.setting("ports") or container.setting("publish_all")
+    return {"busy": hostnet.busy()} if published else {}
+
+
+def with_owner(error: PortBusy, busy: dict[hostnet.Port, int]) -> PortBusy:
+    """The same, naming the process."""
+    for (protocol, address, port), inode in busy.items():
+        if (protocol, port) == (error.protocol, error.port) and (owner := hostnet.process_with(inode)):
+            any_of_them = {"0.0.0.0", "::"} & {address, error.address}  # noqa: S104 - compared, not bound
+            if address == error.address or any_of_them:
+                return PortBusy(error.protocol, error.address, error.port, owner)
+    return error
+
+
+# --- containers that come and go -------------------------------------------------------------------------
+
+
+def connect(session: Session, name: str, reference: str, asked: dict[str, Any]) -> None:
+    """One more network, at once where the container lives; nothing where that cannot be made. EffectFailure."""
+    container = session.touch(reference)
+    engine = session.engine()
+    net = networks.find(engine.world, name)
+    more: dict[str, Any] = {}
+    if container.status in LIVE:
+        ready(session, [net])
+        more = ports_in_the_way(container)
+    try:
+        engine.decide(networks.connect, net.id, container.id, asked, **more)
+    except PortBusy as error:
+        raise with_owner(error, more["busy"]) from None
+    _carry_out(session, container.id, f"connecting to {net.name}:")
+    c = engine.world.containers.get(container.id)
+    if c is not None and c.status in LIVE and c.error is not None and _is_unmade(c, net.id):
+        failure = EffectFailure(f"cannot connect {c.name} to {net.name}", c.error["step"], c.error["message"])
+        disconnect(session, net.id, c.id)
+        raise failure
+
+
+def _is_unmade(c: Container, network_id: str) -> bool:
+    return any(row.kind in NETWORKING and row.key in (network_id, c.id) and not row.done for row in c.held)
+
+
+def disconnect(session: Session, name: str, reference: str) -> None:
+    """Raises NotConnected."""
+    container = session.touch(reference)
+    session.engine().decide(networks.disconnect, name, container.id)
+    _carry_out(session, container.id, f"disconnecting from {name}:")
+
+
+def _carry_out(session: Session, container_id: str, what: str) -> None:
+    engine = session.engine()
+
+    def is_settled(c: Container | None) -> bool:
+        return c is None or c.status not in LIVE or plan(c, engine.places) is None
+
+    session.settler().carry_out(container_id, is_settled, WAIT, what)
