@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from functools import partial
 from typing import Any
 
 from benchmarks.report import HERE, PYTHON, Result, fill, run, verdict, worker
@@ -20,9 +19,9 @@ EVENTS = 1_000_000
 CONTAINERS = 400
 A_TURN = 50  # appends of one store before the next has its turn
 WRITERS = (1, 4, 16)
-WRITES = 4800  # appends of all writers together
-WRITER_ROUNDS = 5
-REPLAYS = 7
+WRITES = 1600  # appends of all writers together
+REPLAYS = 7  # loads of a snapshot
+LEAST = 3  # turns of what takes seconds each
 SMALL, SEGMENTS = (
     20_000,
     6,
@@ -218,11 +217,11 @@ def append_rows(bench: Bench, rounds: int) -> Table:
     ]
 
 
-def writer_rows(bench: Bench) -> Table:
+def writer_rows(bench: Bench, rounds: int) -> Table:
     cells: dict[str, list[str]] = {}
     for count in WRITERS:
         found: dict[str, list[tuple[float, float]]] = {}
-        for turn in range(WRITER_ROUNDS):
+        for turn in range(max(LEAST, rounds // 3)):
             for name in NAMES:
                 one = bench.writers(name, count, turn)
                 if one:
@@ -234,11 +233,11 @@ def writer_rows(bench: Bench) -> Table:
     return table(heading, cells)
 
 
-def replay_rows(bench: Bench) -> Table:
+def replay_rows(bench: Bench, rounds: int) -> Table:
     bench.fill_peers()
     readings = {BARE: ("bare", "past"), OURS: ("journal", "past"), SAME: ("sqlite", "rows")}
     found: dict[str, list[dict[str, float]]] = {}
-    for _ in range(REPLAYS):
+    for _ in range(max(LEAST, rounds // 3)):
         for name, (mode, place) in readings.items():
             found.setdefault(name, []).append(bench.replay(mode, place))
         if bench.library:
@@ -268,7 +267,7 @@ def replay_rows(bench: Bench) -> Table:
     return lines
 
 
-def snapshot_rows(bench: Bench) -> Table:
+def snapshot_rows(bench: Bench, _rounds: int) -> Table:
     loads = [bench.replay("snapshot") for _ in range(REPLAYS)]
     load = statistics.median(one["seconds"] / one["count"] for one in loads) * 1000
     size = max((bench.past / "journal" / "snap").glob("*.snap")).stat().st_size >> 10
@@ -284,8 +283,8 @@ def main(rounds: int) -> Result:
     with tempfile.TemporaryDirectory(prefix="mydocker-bench-", dir=place) as base:
         bench = Bench(pathlib.Path(base), library())
         bench.prepare()
-        for measured in (partial(append_rows, rounds=rounds), writer_rows, replay_rows, snapshot_rows):
-            rows = measured(bench)
+        for measured in (append_rows, writer_rows, replay_rows, snapshot_rows):
+            rows = measured(bench, rounds)
             print("\n".join(rows), "\n", flush=True)
             lines += [*rows, ""]
     return Result(lines[:-1])

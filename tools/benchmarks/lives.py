@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from cli import bootstrap
 from effects import identity
+from eventstore.bulk import bulk_decoder
 from eventstore.journal import Journal
 from machine import decide
 from machine.engine import Actor, Engine
@@ -81,7 +82,7 @@ class Past:
     def __init__(self, root: str, run: str) -> None:
         self.boot = identity.boot_id()
         world = World()
-        journal = bootstrap.open_journal(root, run, decode=_in_bulk)
+        journal = bootstrap.open_journal(root, run, decode=bulk_decoder(SCHEMA))
         journal.refresh(world)
         self.journal = journal
         self.chance = random.Random(
@@ -140,12 +141,6 @@ class Past:
         for number in range(count):
             for _ in self.life(f"{prefix}{number}", stays=True):
                 pass
-
-
-def _in_bulk(data: bytes) -> list[Any]:
-    from eventstore.bulk import bulk_decoder
-
-    return bulk_decoder(SCHEMA)(data)
 
 
 def main() -> None:

@@ -78,9 +78,7 @@ class OurJournal:
 class OurJournalOpened(OurJournal):
     def append(self) -> None:
         cursor = self.journal.cursor
-        self.journal = Journal.open(
-            self.where, SCHEMA, run_dir=self.run, cursor=cursor, only=self.own.streams
-        )
+        self.journal = Journal.open(self.where, SCHEMA, run_dir=self.run, cursor=cursor)
         super().append()
         self.journal.close()
 
