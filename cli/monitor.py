@@ -23,7 +23,9 @@ from cli.freezes import Freezes
 from effects import cgroup_tree, control, failpoints, identity
 from effects.control_server import Client, Server
 from effects.linux import LinuxHost
+from eventstore import plainjson
 from eventstore.cursor import Cursor
+from eventstore.errors import AheadOfJournal, LockTimeout, WriteFailed
 from machine import decide, health, projections, restarts
 from machine.engine import Actor
 from machine.events import ContainerMonitored
@@ -37,8 +39,10 @@ if TYPE_CHECKING:
 
     from cli.health import Checks
     from effects.stdio import Stdio
+    from eventstore.journal import Journal
 
 FLUSH = 5.0  # seconds that a client may take to read its last message
+RETRY = 1_000_000_000  # ns until a journal that took no event is tried again: its disk may have room by then
 QUIET = 250  # milliseconds in which nothing was to be done
 MILLISECOND = 1_000_000
 KILLED = 137  # 128 + SIGKILL
@@ -62,16 +66,18 @@ class Monitor:
         self.lock = lock  # held until this process ends
         self.request = request
         failpoints.arm("monitor", request["failpoint"])
-        parts = {"containers": [request["container"]], "host": request["host"], "journal": request["journal"]}
-        world = World.load(parts)
+        self.given = plainjson.dumps(
+            {"containers": [request["container"]], "host": request["host"], "journal": request["journal"]}
+        )
+        self.stream = f"container/{request['container']['id']}"
+        self.retry_at = (
+            0  # CLOCK_BOOTTIME ns when the journal, which took no event, is tried again; 0: it takes them
+        )
+        journal, world = self._read()
         self.container: Container = next(iter(world.containers.values()))
-        self.stream = self.container.stream
-        root, run = request["root"], request["run"]
-        needed = (self.stream, "host", "journal")
-        journal = bootstrap.open_journal(root, run, cursor=Cursor.load(request["cursor"]), only=needed)
         self.host = LinuxHost()
         actor = Actor({**request["by"], "pid": os.getpid()}, request["op"])
-        where = bootstrap.places(root, run, journal, world)
+        where = bootstrap.places(request["root"], request["run"], journal, world)
         self.engine = bootstrap.engine(journal, world, where, actor, bootstrap.kernel(self.host))
         self.directory = where.container(self.container.id)
         self.server = Server(control.listen(self.directory))
@@ -85,10 +91,38 @@ class Monitor:
     def run(self) -> int:
         """From the hand-over to the end."""
         self._begin()
-        while self.container.status in WATCHED:
-            self._poll()
+        while self.retry_at or self.container.status in WATCHED:
+            try:
+                if self.retry_at and _uptime() >= self.retry_at:
+                    self._read_anew()
+                self._poll()
+            except (WriteFailed, AheadOfJournal, LockTimeout):
+                self.retry_at = _uptime() + RETRY
         self._finish()
         return 0
+
+    def _read(self) -> tuple[Journal, World]:
+        """The journal at the place that we were given, and the world as it was there."""
+        request = self.request
+        needed = (self.stream, "host", "journal")
+        journal = bootstrap.open_journal(
+            request["root"], request["run"], cursor=Cursor.load(request["cursor"]), only=needed
+        )
+        return journal, World.load(plainjson.loads(self.given))
+
+    def _read_anew(self) -> None:
+        """After an append that failed: our world has what the journal has not. What was asked for meanwhile is done."""
+        journal, world = self._read()
+        journal.refresh(world)
+        there = world.containers.get(self.container.id)
+        if there is None:
+            self.container.status = "removed"
+        else:
+            self.container.become(there)
+            world.containers[there.id] = self.container
+        bootstrap.give(self.engine, journal, world)
+        self.engine.settle(self.stream, why="recovery")
+        self.retry_at = 0
 
     def _checks(self) -> Checks | None:
         if not self.container.setting("health"):
@@ -154,7 +188,8 @@ class Monitor:
     def _poll(self) -> None:
         """Wait for the container's end, its output, its clients, or what is due; and serve it."""
         poller = select.poll()
-        pidfd = self.host.pidfd(self.container.id) if self._is_live() else None
+        may_note = self._is_live() and not self.retry_at
+        pidfd = self.host.pidfd(self.container.id) if may_note else None
         if pidfd is not None:
             poller.register(pidfd, select.POLLIN)
         stdio = self.stdio
@@ -178,9 +213,10 @@ class Monitor:
             if fd != pidfd and (self.checks is None or not self.checks.serve(fd)):
                 self._serve(fd, events, sources, writer)
         # Without a pidfd a live container's first process was gone before we could hold it.
-        if self._is_live() and (pidfd is None or any(fd == pidfd for fd, _ in ready)):
+        if may_note and (pidfd is None or any(fd == pidfd for fd, _ in ready)):
             self._note_exit()
-        self._do_what_is_due()
+        if not self.retry_at:
+            self._do_what_is_due()
 
     def _serve(self, fd: int, events: int, sources: list[int], writer: int | None) -> None:
         stdio = self.stdio
@@ -195,6 +231,8 @@ class Monitor:
 
     def _due(self) -> int:
         """CLOCK_BOOTTIME ns of what is next to be done by itself; 0: nothing."""
+        if self.retry_at:
+            return self.retry_at
         if self.container.status == "restarting":
             return self.container.restart_due or 1
         if self.container.status == "stopping":

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import resource
+import select
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +128,28 @@ def test_081_s35_a_running_container_goes_on_and_its_lost_output_is_counted(disk
     disk.ok("wait", "k")
     assert re.search(r"mydocker: \d+ bytes of stdout were lost here", disk("logs", "k").stderr)
     claims.hold(disk, "went on")
+
+
+def test_081_s35_a_monitor_whose_journal_takes_nothing_tells_the_end_once_it_does(disk: SmallDisk) -> None:
+    disk.ok("run", "-d", "--name", "k", "busybox", "top")
+    state = disk.inspect("k")["State"]
+    monitor, process = state["MonitorPid"], state["Pid"]
+    anything = resource.prlimit(monitor, resource.RLIMIT_FSIZE)
+    resource.prlimit(
+        monitor, resource.RLIMIT_FSIZE, (1, anything[1])
+    )  # even what is reserved is refused: EFBIG
+    end = os.pidfd_open(process)
+    os.kill(process, signal.SIGKILL)
+    select.select([end], [], [])
+    os.close(end)
+    while Path(f"/proc/{process}").exists():  # reaped, so that only the monitor knows how it ended
+        time.sleep(0.01)
+
+    assert disk.ok("ps", "-q"), "it has not been told to anybody"
+    resource.prlimit(monitor, resource.RLIMIT_FSIZE, anything)
+    assert disk.ok("wait", "k") == "137\n"
+    assert disk.ok("history", "k").count("watched by process") == 1
+    claims.hold(disk, "told late")
 
 
 def _size(directory: Path) -> int:
