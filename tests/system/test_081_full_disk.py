@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import random
 import re
-import resource
 import select
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,12 +132,9 @@ def test_081_s35_a_running_container_goes_on_and_its_lost_output_is_counted(disk
 
 def test_081_s35_a_monitor_whose_journal_takes_nothing_tells_the_end_once_it_does(disk: SmallDisk) -> None:
     disk.ok("run", "-d", "--name", "k", "busybox", "top")
-    state = disk.inspect("k")["State"]
-    monitor, process = state["MonitorPid"], state["Pid"]
-    anything = resource.prlimit(monitor, resource.RLIMIT_FSIZE)
-    resource.prlimit(
-        monitor, resource.RLIMIT_FSIZE, (1, anything[1])
-    )  # even what is reserved is refused: EFBIG
+    process = disk.inspect("k")["State"]["Pid"]
+    segment = max((disk.seen / "journal").glob("*.jsonl"))
+    subprocess.run(["chattr", "+i", segment], check=True)  # even what is reserved is refused then: EPERM
     end = os.pidfd_open(process)
     os.kill(process, signal.SIGKILL)
     select.select([end], [], [])
@@ -146,7 +143,7 @@ def test_081_s35_a_monitor_whose_journal_takes_nothing_tells_the_end_once_it_doe
         time.sleep(0.01)
 
     assert disk.ok("ps", "-q"), "it has not been told to anybody"
-    resource.prlimit(monitor, resource.RLIMIT_FSIZE, anything)
+    subprocess.run(["chattr", "-i", segment], check=True)
     assert disk.ok("wait", "k") == "137\n"
     assert disk.ok("history", "k").count("watched by process") == 1
     claims.hold(disk, "told late")
