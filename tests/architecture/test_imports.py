@@ -99,6 +99,25 @@ def test_help_and_version_load_no_command(args: list[str]) -> None:
     assert not {name for name in modules if name.startswith("cli.commands.")}
 
 
+@pytest.mark.parametrize(
+    "module", ["cli.commands.run", "cli.commands.start", "cli.commands.ps", "cli.monitor"]
+)
+def test_what_has_no_network_loads_nothing_of_what_networks_need(module: str) -> None:
+    decided = "import machine.decide, machine.plan, machine.evolve"
+    of_networks = {
+        "networks",
+        "leases",
+        "addresses",
+        "ports",
+        "network_errors",
+        "plan_network",
+        "parse_network",
+    }
+
+    assert not {f"machine.{name}" for name in of_networks} & loaded(f"import {module}; {decided}")
+    assert "cli.networking" not in loaded(f"import {module}")
+
+
 def test_the_entry_starts_its_companion_before_click() -> None:
     assert "click" not in loaded("import cli.entry")
     assert "click" not in loaded("import cli.early")
