@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests import crash_table
+from tests.kills import COMMANDS
+
 HERE = Path(__file__).resolve().parent.parent.parent
 ROWS = [
     line.split("|")
@@ -32,3 +35,11 @@ def test_a_number_in_a_tests_name_is_in_that_row() -> None:
             for number in re.findall(r"(?<=_)s(\d\d)(?=_)", name):
                 row = ROWS[int(number) - 1]
                 assert name in row[4], f"{name} is not in row S{number}"
+
+
+def test_the_crash_table_tells_of_every_command_and_of_no_other() -> None:
+    lines = {
+        (str(c), who) for c in COMMANDS for who in (("command", "monitor") if c.monitor else ("command",))
+    }
+
+    assert set(crash_table.covered()) - {("command", "who dies")} == lines

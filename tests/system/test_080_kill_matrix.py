@@ -57,7 +57,7 @@ def test_080_kill_matrix(machine: Machine, command: Command, who: str) -> None:
 
 def _the_table_tells_of(command: Command, who: str, points: list[Point]) -> None:
     """docs/crash-table.md has every step that there is now."""
-    if ALL or not crash_table.TABLE.exists():
+    if ALL:
         return  # it is about to be written
     missing = {point.step for point in points} - crash_table.covered().get((str(command), who), set())
     assert not missing, f"new steps, write the table anew [sh tools/test --all -k kill_matrix]: {missing}"
@@ -75,11 +75,10 @@ def _chosen(command: Command, points: list[Point]) -> Iterator[tuple[Point, tupl
         for point in chance.sample(points, min(SAMPLES, len(points))):
             yield point, (chance.choice(WAYS),)
         return
-    last = {point.step: point.count for point in points}
-    for point in points:
-        if point.count == 1:
-            yield point, WAYS
-        elif point.count <= EACH or point.count == last[point.step]:
+    for step in dict.fromkeys(point.step for point in points):
+        alike = [point for point in points if point.step == step]
+        yield alike[0], WAYS
+        for point in dict.fromkeys([*alike[1:EACH], *alike[1:][-1:]]):
             yield point, ("replay",)
 
 
