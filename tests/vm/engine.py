@@ -1,0 +1,40 @@
+"""The engine inside the virtual machine, as its user and as the host see it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.vm.machine import CHECKOUT, Done, Machine
+
+PROGRAM = CHECKOUT / ".venv" / "bin" / "mydocker"
+ROOT = "/data/root"
+
+
+class Engine:
+    """`mydocker` with its root on the machine's disk."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    def __call__(self, command: str, before: str = "") -> Done:
+        """`before`: variables, or other commands for the shell."""
+        done = self.machine(f"{before} MYDOCKER_ROOT={ROOT} {PROGRAM} {command}")
+        assert "Traceback" not in done.err, f"{command}: {done.err}"
+        return done
+
+    def ok(self, command: str) -> str:
+        done = self(command)
+        assert done.code == 0, f"{command} ended {done.code}: {done.out}{done.err}"
+        return done.out
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """Name -> `inspect`'s document, of all that `ps` lists."""
+        ids = self.ok("ps -q --no-trunc").split()
+        found = json.loads(self.ok("inspect " + " ".join(ids))) if ids else []
+        return {document["Name"]: document for document in found}
+
+    def journal(self) -> dict[str, str]:
+        """File name -> text, of every segment."""
+        names = self.machine.ok(f"cd {ROOT}/journal && ls 0*.jsonl").split()
+        return {name: self.machine.ok(f"cat {ROOT}/journal/{name}") for name in names}

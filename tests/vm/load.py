@@ -1,0 +1,162 @@
+"""Containers under load: several users at once, each of whom remembers what was acknowledged to them."""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass, field
+
+from tests.vm.engine import Engine
+from tests.vm.machine import PowerLost
+
+LOST = 255
+POLICIES = ("no", "no", "no", "always", "unless-stopped", "on-failure")
+# A user's command, and the event of it that its acknowledgement vouches for.
+VOUCHES = {
+    "run": "container.start_requested",
+    "start": "container.start_requested",
+    "stop": "container.stop_requested",
+    "kill": "container.kill_requested",
+    "pause": "container.pause_requested",
+    "unpause": "container.unpause_requested",
+    "rename": "container.renamed",
+    "rm": "container.remove_requested",
+    "update": "container.updated",
+    "exec": "exec.exited",
+    "commit": "image.published",
+    "cp": "job.finished",
+}
+
+
+@dataclass
+class Known:
+    """What is acknowledged of one container. `status`: as `inspect` has it (exited: stopped too), or gone."""
+
+    name: str
+    policy: str = "no"
+    auto_remove: bool = False
+    status: str = "gone"
+    code: int = 0
+    stopped: bool = False  # by its user
+    files: list[str] = field(default_factory=list)
+    asked: str = ""  # the command whose end nobody saw
+
+    def after_boot(self) -> tuple[str, int]:
+        """The status that it must have now, and its code."""
+        if self.status == "gone" or (self.status == "running" and self.auto_remove):
+            return "gone", 0
+        if self.status not in {"running", "exited"}:
+            return self.status, self.code
+        again = {"always": True, "unless-stopped": not self.stopped, "on-failure": self.status == "running"}
+        if again.get(self.policy, False):
+            return "running", 0
+        return ("exited", LOST) if self.status == "running" else ("exited", self.code)
+
+
+class Load:
+    """`users` threads that live containers' lives until the power goes."""
+
+    def __init__(self, engine: Engine, seed: str, users: int, known: dict[str, Known]) -> None:
+        self.engine, self.known = engine, known
+        self.acknowledged: list[tuple[str, str]] = []  # command, and the container's name
+        self.images: list[str] = []
+        self.busy = ""  # what the last command was at when the power went, for the eye
+        self.failures: list[BaseException] = []
+        self._old = list(known)
+        self._threads = [
+            threading.Thread(target=self._user, args=(f"{seed}u{number}", random.Random(f"{seed} {number}")))
+            for number in range(users)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """After the cut: what went wrong before it is raised here."""
+        for thread in self._threads:
+            thread.join()
+        if self.failures:
+            raise self.failures[0]
+
+    def _user(self, name: str, chance: random.Random) -> None:
+        try:
+            if name.endswith("u0"):
+                self._clear(chance)
+            for number in range(1000):
+                self._life(f"{name}n{number}", chance)
+        except PowerLost:
+            return
+        except BaseException as error:  # noqa: BLE001 - it is raised by join
+            self.failures.append(error)
+
+    def _clear(self, chance: random.Random) -> None:
+        """Of what earlier boots left, one stays, to be asked after again."""
+        old = [self.known[name] for name in self._old]
+        chance.shuffle(old)
+        for known in old[1:]:
+            self._ask(known, f"rm -f {known.name}")
+            known.status = "gone"
+
+    def _life(self, name: str, chance: random.Random) -> None:
+        known = Known(name, policy=chance.choice(POLICIES))
+        known.auto_remove = known.policy == "no" and chance.random() < 0.3
+        self.known[name] = known
+        if chance.random() < 0.2:
+            known.policy, known.auto_remove = "no", True
+            self._ask(known, f"run --rm --name {name} busybox sh -c 'exit 7'", code=7)
+            return
+        option = "--rm" if known.auto_remove else f"--restart {known.policy}"
+        self._ask(known, f"run -d {option} --name {name} busybox top")
+        known.status = "running"
+        deeds = [self._exec, self._copy, self._rename, self._pause, self._update, self._commit, self._stop]
+        for deed in chance.sample(deeds, chance.randint(0, 4)):
+            deed(known)
+        if chance.random() < 0.4:
+            self._ask(known, f"rm -f {known.name}")
+            known.status = "gone"
+
+    def _ask(self, known: Known, command: str, *, code: int = 0) -> str:
+        known.asked = self.busy = command
+        done = self.engine(command)
+        assert done.code == code, f"{command} ended {done.code}: {done.out}{done.err}"
+        self.acknowledged.append((command.split(maxsplit=1)[0], known.name))
+        known.asked = ""
+        return done.out
+
+    def _exec(self, known: Known) -> None:
+        if known.status == "running":
+            self._ask(known, f"exec {known.name} true")
+
+    def _copy(self, known: Known) -> None:
+        if known.status != "gone":
+            self._ask(known, f"cp /etc/passwd {known.name}:/copied")
+            known.files.append("copied")
+
+    def _rename(self, known: Known) -> None:
+        if known.status != "gone":
+            new = known.name + "r"
+            self.known[new] = known
+            self._ask(known, f"rename {known.name} {new}")
+            del self.known[known.name]
+            known.name = new
+
+    def _pause(self, known: Known) -> None:
+        if known.status == "running":
+            self._ask(known, f"pause {known.name}")
+            self._ask(known, f"unpause {known.name}")
+
+    def _update(self, known: Known) -> None:
+        if known.status != "gone":
+            self._ask(known, f"update -m 64m {known.name}")
+
+    def _commit(self, known: Known) -> None:
+        if known.status != "gone":
+            self._ask(known, f"commit {known.name} i{known.name}")
+            self.images.append(f"i{known.name}")
+
+    def _stop(self, known: Known) -> None:
+        if known.status == "running":
+            self._ask(known, f"stop -t 0 {known.name}")
+            known.status = "gone" if known.auto_remove else "exited"
+            known.stopped, known.code = True, -1  # whichever of the two signals it was

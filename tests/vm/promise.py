@@ -1,0 +1,109 @@
+"""What must hold when the machine is up again: nothing acknowledged is lost, nothing half done is left."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.vm.engine import ROOT, Engine
+from tests.vm.load import VOUCHES, Known
+from tests.vm.machine import CHECKOUT
+
+Document = dict[str, Any]
+AT_ONCE = (
+    30.0  # seconds for a restart policy to have its way: its first delay is 0.1, but Python is slow here
+)
+PASSING = ("creating", "starting", "stopping", "removing")
+# What the kernel has of the engine, one claim a line: sections split by "--".
+KERNEL = f"""
+cd {ROOT}
+ls containers; echo --; ls staging; echo --; ls mnt; echo --
+grep -F {ROOT} /proc/self/mountinfo; echo --
+for d in /sys/fs/cgroup/mydocker-*/*/; do [ -d $d ] && basename $d; done; echo --
+cat /proc/sys/kernel/random/boot_id
+"""
+
+
+def check(engine: Engine, keep: Path) -> tuple[dict[str, Document], list[Document]]:
+    """The claims that hold after any cut. `keep`: an empty directory for the journal's bytes.
+
+    Returns the containers (as `inspect` has them) and the events.
+    """
+    containers = _at_rest(engine)
+    segments = engine.journal()
+    for name, text in segments.items():
+        (keep / name).write_text(text)
+    events = [json.loads(line) for text in segments.values() for line in text.splitlines()]
+    subprocess.run(
+        [sys.executable, CHECKOUT / "tools" / "verify-journal", keep], check=True, stdout=subprocess.DEVNULL
+    )
+    assert [event["n"] for event in events] == list(range(1, len(events) + 1)), "the history has a gap"
+    _check_kernel(engine, containers, events)
+    for name, document in containers.items():
+        assert document["Journal"]["Anomalies"] == [], f"{name}: impossible events"
+        assert document["Leftovers"] == [], f"{name}: leftovers"
+    return containers, events
+
+
+def check_known(known: Known, containers: dict[str, Document], events: list[Document]) -> None:
+    """One container is as its user was told before the cut; in between where a command's end was not seen."""
+    if known.asked:
+        return
+    status, code = known.after_boot()
+    found = containers.get(known.name)
+    if status == "gone":
+        assert found is None, f"{known}: still there, {found and found['State']}"
+        return
+    assert found is not None, f"{known}: lost"
+    state = found["State"]
+    assert state["Status"].replace("stopped", "exited") == status, f"{known}: {state}"
+    if status == "exited":
+        assert state["ExitCode"] == code or (code < 0 and state["ExitCode"] in {137, 143}), (
+            f"{known}: {state}"
+        )
+        assert (state["ExitReason"] == "lost: reboot") == (code == 255), f"{known}: {state}"
+    if known.status == "running" and status == "running":
+        lost = [e for e in events if e["t"] == "container.exited" and e["s"].endswith(found["Id"])]
+        assert lost[-1]["reason"] == "lost: reboot", f"{known}: nobody noted that it went down"
+
+
+def check_acknowledged(commands: list[tuple[str, str]], events: list[Document]) -> None:
+    """Each (command, container's name) has its event in the journal."""
+    told: dict[str, list[str]] = {}
+    for event in events:
+        told.setdefault(event["t"], []).append(event["by"].get("cmd", ""))
+    for verb, name in commands:
+        line = re.compile(rf"{verb} .*\b{name}\b")
+        found = any(line.match(command) for command in told.get(VOUCHES[verb], []))
+        assert found, f"acknowledged, and not in the journal: {verb} {name}"
+
+
+def _at_rest(engine: Engine) -> dict[str, Document]:
+    """Restart policies were carried out."""
+    end = time.monotonic() + AT_ONCE
+    while True:
+        containers = engine.containers()
+        states = {name: document["State"]["Status"] for name, document in containers.items()}
+        assert not [name for name, state in states.items() if state in PASSING], f"hangs: {states}"
+        if "restarting" not in states.values():
+            return containers
+        assert time.monotonic() < end, f"a restart policy does not have its way: {states}"
+
+
+def _check_kernel(engine: Engine, containers: dict[str, Document], events: list[Document]) -> None:
+    live = {document["Id"] for document in containers.values() if document["State"]["Running"]}
+    sections = [part.split() for part in engine.machine.ok(KERNEL).split("--\n")]
+    directories, staging, links, mounts, cgroups, [boot] = sections
+    assert set(directories) <= {document["Id"] for document in containers.values()}, "files of no container"
+    assert staging == [], "half-made files"
+    assert len(links) == len(live), f"links: {links}"
+    assert mounts == [], "mounts"
+    assert set(cgroups) <= live | ({"monitors"} if live else set()), "cgroups"
+    boots = [event["boot"] for event in events if event["t"] == "host.booted"]
+    assert boots[-1] == boot, "the boot was not noted"
+    assert len(boots) == len(set(boots)), "a boot was noted twice"

@@ -1,0 +1,94 @@
+"""Pull the plug of a machine that runs containers under load; boot it again from the same disk; see the promise kept.
+
+Every boot checks what the cut before it left, and ends in the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.vm.conftest import SEED
+from tests.vm.engine import Engine
+from tests.vm.load import Known, Load
+from tests.vm.machine import Machine
+from tests.vm.promise import check, check_acknowledged, check_known
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(7200)]
+CYCLES = 100 if os.environ.get("MYDOCKER_TEST_ALL") else int(os.environ.get("N", "10"))
+USERS = 2
+# What a user may type first after the power is back.
+FIRST = ("replay", "run --rm busybox true", "images")
+
+
+def test_pulled_plugs_lose_nothing_and_leave_nothing(boot: Callable[..., Machine], tmp_path: Path) -> None:
+    print(f"MYDOCKER_SEED={SEED}")
+    known: dict[str, Known] = {}
+    acknowledged: list[tuple[str, str]] = []
+    images: list[str] = []
+    for cycle in range(CYCLES + 1):
+        chance = random.Random(f"{SEED} {cycle}")
+        machine = boot()
+        engine = Engine(machine)
+        if cycle:
+            _see_the_promise(engine, chance, tmp_path / f"journal{cycle}", known, acknowledged)
+            _see_the_images(engine, images)
+        else:
+            engine.ok("run --rm busybox true")
+        if cycle == CYCLES:
+            engine.ok("audit verify --state")
+            engine.ok("rm -f " + " ".join(known))
+            return
+        load = Load(engine, f"c{cycle}", USERS, known)
+        load.start()
+        after = chance.uniform(1, 15)
+        time.sleep(after)  # the moment of the cut: whatever the load is at
+        machine.cut()
+        load.join()
+        acknowledged += load.acknowledged
+        images += load.images
+        print(
+            f"cut {cycle}: boot {machine.booted:.1f} s, after {after:.2f} s at: {load.busy}; {len(acknowledged)} acknowledged"
+        )
+
+
+def _see_the_promise(
+    engine: Engine,
+    chance: random.Random,
+    keep: Path,
+    known: dict[str, Known],
+    acknowledged: list[tuple[str, str]],
+) -> None:
+    first = chance.choice(FIRST)
+    engine.ok(first)
+    if first == "images":
+        engine.ok("replay")  # a reader mends nothing
+    keep.mkdir()
+    containers, events = check(engine, keep)
+    check_acknowledged(acknowledged, events)
+    for container in known.values():
+        check_known(container, containers, events)
+    # From here on what was in between is known too.
+    before = {id(container): container for container in known.values()}
+    known.clear()
+    for name, document in containers.items():
+        state = document["State"]
+        known[name] = Known(
+            name,
+            policy=document["HostConfig"]["RestartPolicy"]["policy"],
+            auto_remove=document["HostConfig"]["AutoRemove"],
+            status=state["Status"].replace("stopped", "exited"),
+            code=state["ExitCode"],
+            stopped=state["StoppedByUser"],
+        )
+    print(f"  {len(before)} containers known, {len(containers)} there")
+
+
+def _see_the_images(engine: Engine, images: list[str]) -> None:
+    listed = engine.ok("images --format '{{.Name}}'").split()
+    assert set(images) <= set(listed), f"lost: {set(images) - set(listed)}"
