@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.vm.engine import Engine
 from tests.vm.machine import PowerLost
 
 LOST = 255
+PATIENCE = 60  # seconds for a command: 2 on a quiet machine
 POLICIES = ("no", "no", "no", "always", "unless-stopped", "on-failure")
 # A user's command, and the event of it that its acknowledgement vouches for.
 VOUCHES = {
@@ -56,9 +58,13 @@ class Known:
 class Load:
     """`users` threads that live containers' lives until the power goes."""
 
-    def __init__(self, engine: Engine, seed: str, users: int, known: dict[str, Known]) -> None:
-        self.engine, self.known = engine, known
-        self.acknowledged: list[tuple[str, str]] = []  # command, and the container's name
+    def __init__(
+        self, engine: Engine, seed: str, users: int, known: dict[str, Known], at: Callable[[], int] = int
+    ) -> None:
+        self.engine, self.known, self._at = engine, known, at
+        self.told: list[tuple[int, str, str]] = []  # when (as `at` counts), command, container's name
+        self._progress = threading.Condition()
+        self._stopping = False
         self.images: list[str] = []
         self.busy = ""  # what the last command was at when the power went, for the eye
         self.failures: list[BaseException] = []
@@ -71,6 +77,19 @@ class Load:
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
+
+    def wait(self, acknowledged: int) -> None:
+        """Until so many commands were acknowledged."""
+        with self._progress:
+            enough = self._progress.wait_for(
+                lambda: len(self.told) >= acknowledged or self.failures, timeout=PATIENCE * acknowledged
+            )
+        assert enough or self.failures, f"{len(self.told)} commands acknowledged, not {acknowledged}"
+
+    def stop(self) -> None:
+        """After what is being done now."""
+        self._stopping = True
+        self.join()
 
     def join(self) -> None:
         """After the cut: what went wrong before it is raised here."""
@@ -88,7 +107,9 @@ class Load:
         except PowerLost:
             return
         except BaseException as error:  # noqa: BLE001 - it is raised by join
-            self.failures.append(error)
+            with self._progress:
+                self.failures.append(error)
+                self._progress.notify()
 
     def _clear(self, chance: random.Random) -> None:
         """Of what earlier boots left, one stays, to be asked after again."""
@@ -117,10 +138,14 @@ class Load:
             known.status = "gone"
 
     def _ask(self, known: Known, command: str, *, code: int = 0) -> str:
+        if self._stopping:
+            raise PowerLost
         known.asked = self.busy = command
         done = self.engine(command)
         assert done.code == code, f"{command} ended {done.code}: {done.out}{done.err}"
-        self.acknowledged.append((command.split(maxsplit=1)[0], known.name))
+        with self._progress:
+            self.told.append((self._at(), command.split(maxsplit=1)[0], known.name))
+            self._progress.notify()
         known.asked = ""
         return done.out
 
