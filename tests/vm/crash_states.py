@@ -121,15 +121,11 @@ def _missing_files(root: str, events: list[dict[str, Any]]) -> str:
             if not path.exists() or path.stat().st_size != size:
                 return f"image {event['name']} was published, and its file is not whole"
         if event["t"] == "layer.published":
-            layer = Path(root, "layers", event["digest"])
-            count = sum(len(dirs) + len(files) for _, dirs, files in os.walk(layer))
-            if not count:
-                return f"layer {event['digest'][:12]} was published, and is empty"
-            busy = [
-                path for path in layer.rglob("busybox") if path.is_file() and path.stat().st_size < 100000
-            ]
-            if busy:
-                return f"layer {event['digest'][:12]} was published, and {busy} is not whole"
+            layer = Path(root, "layers", event["digest"], "fs")
+            there = sum(len(dirs) + len(files) for _, dirs, files in os.walk(layer)) + 1  # itself
+            hollow = [path for path in layer.glob("bin/busybox") if not path.stat().st_size]
+            if there < event["entries"] or hollow:
+                return f"layer {event['digest'][:12]} was published with {event['entries']} entries, {there} are there"
     return ""
 
 

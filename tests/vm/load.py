@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.vm.engine import Engine
-from tests.vm.machine import PowerLost
+from tests.vm.machine import PATIENCE, PowerLost
 
 LOST = 255
-PATIENCE = 60  # seconds for a command: 2 on a quiet machine
+
 POLICIES = ("no", "no", "no", "always", "unless-stopped", "on-failure")
 # A user's command, and the event of it that its acknowledgement vouches for.
 VOUCHES = {
