@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.kills import COMMANDS, Command
 
+from tests.kills import COMMANDS, Command
 from tests.vm.conftest import SEED
 from tests.vm.engine import PROGRAM, ROOT, Engine
 from tests.vm.machine import Machine, PowerLost
