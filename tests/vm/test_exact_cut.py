@@ -15,15 +15,15 @@ import pytest
 
 from tests.kills import COMMANDS, Command
 from tests.vm.conftest import SEED
-from tests.vm.engine import PROGRAM, ROOT, Engine
+from tests.vm.engine import PROGRAM, ROOT, Engine, source
 from tests.vm.machine import Machine, PowerLost
 from tests.vm.promise import check
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(36000)]
 ALL = bool(os.environ.get("MYDOCKER_TEST_ALL"))
 POINTS = 12 if ALL else 1  # of each command
-SAMPLE = len(COMMANDS) if ALL else 6  # commands
-STEPS = 30  # most commands have some more, with their monitor's
+SAMPLE = len(COMMANDS) if ALL else 4  # commands
+STEPS = (8, 30)  # short commands have some eight; where there are fewer, the plug is pulled at the end
 # Put behind the failpoints in the virtual machine's copy of the program: the nth step, whatever its name, is the end.
 CUT = """
 
@@ -47,7 +47,7 @@ def chosen() -> Iterator[tuple[Command, str, int]]:
     for command in plain if ALL else chance.sample(plain, SAMPLE):
         for _ in range(POINTS):
             who = chance.choice(["command", "monitor"] if command.monitor else ["command"])
-            yield command, who, chance.randint(1, STEPS)
+            yield command, who, chance.randint(1, chance.choice(STEPS))
 
 
 def test_power_that_goes_at_a_chosen_step_leaves_nothing_half_done(
@@ -70,13 +70,12 @@ def test_power_that_goes_at_a_chosen_step_leaves_nothing_half_done(
         if containers:
             engine.ok("rm -f " + " ".join(containers))
         engine("rmi -f copy")
-    assert reached >= SAMPLE * POINTS // 3, "most commands have that many steps"
+    assert reached or not ALL, "no command has that many steps"
 
 
 def _cut(machine: Machine, command: Command, who: str, step: int) -> str:
     """Carry it out until the power goes; the step, or "" where it had none so late. Off in any case."""
-    [failpoints] = (PROGRAM.parent.parent / "lib").glob("python3*/site-packages/effects/failpoints.py")
-    machine.ok(f"printf %s {shlex.quote(CUT)} >> {failpoints}")
+    machine.ok(f"printf %s {shlex.quote(CUT)} >> {source('effects/failpoints.py')}")
     arm = f"MYDOCKER_FAILPOINT='{who}|cut|{step}||'"
     early = who == "monitor" and command.monitor == "before"
     try:
