@@ -78,6 +78,8 @@ table inet {table} {{
 		accept
 	}}
 	chain through {{
+		# A way out that is narrower than a bridge (a tunnel, a cloud), whose complaints (ICMP) may be lost.
+		tcp flags syn tcp option maxseg size set rt mtu
 		iifname . oifname @same goto pass
 		iifname @bridges iifname != @outward drop
 		oifname @bridges oifname != @outward drop

@@ -108,6 +108,18 @@ def test_the_world_sees_the_hosts_address(made: Kit, net: Network) -> None:
         assert web.machine.ask(Lab.INTERNET6, 80, protocol) == f"internet {Lab.HOST6}"
 
 
+@pytest.mark.parametrize("address", [Lab.INTERNET, Lab.INTERNET6])
+def test_a_narrow_way_out_is_known_from_the_first_packet(made: Kit, net: Network, address: str) -> None:
+    web = made.guest("web", net, 2)
+    made.lab.host.run("ip", "link", "set", "eth0", "mtu", "1300")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with made.lab.internet.listening(99) as door, web.door(family, socket.SOCK_STREAM) as caller:
+        caller.connect((address, 99))
+        called, _ = door.accept()
+        assert called.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= 1300 - 40
+        called.close()
+
+
 def test_an_unpublished_port_is_not_reached_by_a_neighbour_with_a_route(made: Kit, net: Network) -> None:
     web = made.guest("web", net, 2, published(8080, 81))
     neighbour = made.lab.neighbour
