@@ -1,4 +1,4 @@
-"""Points in time as people type them for --since and --until."""
+"""Points in time as people type them for --since and --until, and as programs read them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ def timestamp(text: str, now: int, what: str = "time", zone: tzinfo | None = Non
         return _in_range(now - duration(text, what), text, what)
     except InvalidValue:
         raise InvalidValue(what, text, _EXPECTED) from None
+
+
+def rfc3339(moment: int) -> str:
+    """Nanoseconds since the epoch as docker's documents have them, in UTC; 0, which stands for never, as year 1."""
+    from datetime import UTC, datetime, timedelta
+
+    if not moment:
+        return "0001-01-01T00:00:00Z"
+    seconds, rest = divmod(moment, _SECOND)
+    day = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    return f"{day:%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
 
 
 def _in_range(moment: int, text: str, what: str) -> int:

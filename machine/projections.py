@@ -86,11 +86,12 @@ def inspect(c: Container, root: str, probes: dict[str, Any] | None = None) -> di
     `probes`: the log of its health check (`cli.health`), where that is of its last run.
     """
     from machine import projections_network  # lists do without
+    from machine.moments import rfc3339
 
     return {
         "Id": c.id,
         "Name": c.name,
-        "Created": c.created,
+        "Created": rfc3339(c.created),
         "Path": c.command[0] if c.command else "",
         "Args": c.command[1:],
         "State": _state(c) | _health(c, probes or {}),
@@ -110,6 +111,8 @@ def inspect(c: Container, root: str, probes: dict[str, Any] | None = None) -> di
 
 
 def _state(c: Container) -> dict[str, Any]:
+    from machine.moments import rfc3339
+
     ended = c.exit or {}
     return {
         "Status": shown_status(c),
@@ -120,8 +123,8 @@ def _state(c: Container) -> dict[str, Any]:
         "ExitCode": exit_code(c),
         "ExitReason": ended.get("reason", ""),
         "Error": failure_line(c),
-        "StartedAt": c.started,
-        "FinishedAt": c.finished,
+        "StartedAt": rfc3339(c.started),
+        "FinishedAt": rfc3339(c.finished),
         "StoppedByUser": c.stopped_by_user,
         "RestartCount": c.restarts,
         "MonitorPid": c.monitor["pid"] if c.monitor is not None and c.status in WATCHED else 0,
@@ -129,10 +132,17 @@ def _state(c: Container) -> dict[str, Any]:
 
 
 def _health(c: Container, probes: dict[str, Any]) -> dict[str, Any]:
+    from machine.moments import rfc3339
+
     if not c.health:
         return {}
     log = [
-        {"Start": probe["start"], "End": probe["end"], "ExitCode": probe["code"], "Output": probe["output"]}
+        {
+            "Start": rfc3339(probe["start"]),
+            "End": rfc3339(probe["end"]),
+            "ExitCode": probe["code"],
+            "Output": probe["output"],
+        }
         for probe in probes.get("log", ())
     ]
     return {"Health": {"Status": c.health, "FailingStreak": probes.get("failures", 0), "Log": log}}

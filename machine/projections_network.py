@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from machine.moments import rfc3339
 from machine.network_errors import outside
 
 TYPE_CHECKING = False
@@ -34,7 +35,7 @@ def inspect(net: Network, world: World) -> dict[str, Any]:
     return {
         "Name": net.name,
         "Id": net.id,
-        "Created": net.created,
+        "Created": rfc3339(net.created),
         "Scope": "local",
         "Driver": net.driver,
         "EnableIPv6": len(net.subnets) > 1,

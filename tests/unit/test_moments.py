@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from machine.errors import InvalidValue
-from machine.moments import timestamp
+from machine.moments import rfc3339, timestamp
 
 S = 1_000_000_000
 NOW = 1_700_000_000 * S
@@ -84,3 +84,13 @@ def test_every_moment_comes_back(day: datetime, minutes: int, fraction: int) -> 
 
     seconds = (exact - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
     assert timestamp(text, NOW) == seconds * S + fraction
+
+
+@given(st.integers(min_value=1, max_value=2**63 - 1))
+def test_what_is_written_is_read_again_to_the_nanosecond(moment: int) -> None:
+    assert timestamp(rfc3339(moment), NOW) == moment
+
+
+def test_never_is_docker_s_year_one() -> None:
+    assert rfc3339(0) == "0001-01-01T00:00:00Z"
+    assert rfc3339(NOW + 5) == "2023-11-14T22:13:20.000000005Z"
