@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.vm.engine import PROGRAM, ROOT, Engine
+from tests.vm.engine import Engine
 from tests.vm.machine import CHECKOUT, Machine, make_disk
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(7200)]
@@ -29,7 +29,8 @@ def engine(machine: Machine) -> Iterator[Engine]:
     """When all containers have gone, all cgroups have too."""
     engine = Engine(machine)
     yield engine
-    engine.ok(f"rm -f $(MYDOCKER_ROOT={ROOT} {PROGRAM} ps -q)")
+    if containers := engine.containers():
+        engine.ok("rm -f " + " ".join(containers))
     assert machine.ok("ls -d /sys/fs/cgroup/mydocker-* 2>/dev/null || true") == ""
 
 
