@@ -16,6 +16,9 @@ import time
 import effects.child
 import effects.handler
 import effects.host
+import effects.linux_network
+import effects.net_links
+import effects.net_rules
 import effects.registry  # noqa: F401 - loaded while the command decides, not when it has
 from cli import bootstrap, handover, pipes
 from cli.execs import Execs

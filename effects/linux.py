@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from effects.linux_cgroups import Cgroups
 from effects.linux_files import Files
-from effects.linux_network import Network
 from effects.linux_processes import Processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from effects.host import Host
+    from effects.linux_network import Network
+else:
+
+    class Network:
+        """`effects.linux_network`, loaded with the first call that is of networks: 4 ms that most commands save."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            if "_network" not in self.__dict__:
+                from effects.linux_network import Network as OnKernel
+
+                self._network = OnKernel()
+            return getattr(self._network, name)
+
+        def close_network(self) -> None:
+            if "_network" in self.__dict__:
+                self._network.close_network()
 
 
 class LinuxHost(Files, Cgroups, Processes, Network):
@@ -19,7 +37,6 @@ class LinuxHost(Files, Cgroups, Processes, Network):
 
     def __init__(self) -> None:
         Processes.__init__(self)
-        Network.__init__(self)
         self.secrets: dict[str, bytes] = {}
 
     def close(self) -> None:

@@ -6,21 +6,20 @@ from effects.cgroup import Cgroup
 from effects.directory import Directory
 from effects.frozen import Frozen
 from effects.init import Init, Release, Signal
-from effects.net_links import Bridge, Endpoint
-from effects.net_rules import Rules
 from effects.root_link import RootLink
 from effects.storage import Layer, Staging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from effects.handler import Handler
     from effects.host import Facts, Host, Spec
 
 
 class Later:
-    """A handler that is loaded when it is first called: no monitor makes what it makes."""
+    """A handler that is loaded when it is first called: what has no network does without."""
 
     def __init__(self, load: Callable[[], Handler]) -> None:
         self._load = load
@@ -33,6 +32,33 @@ class Later:
 
     def undo(self, spec: Spec, facts: Facts, host: Host) -> None:
         self._load().undo(spec, facts, host)
+
+
+class LaterChanged(Later):
+    """One that also changes in place what it made."""
+
+    def change(self, spec: Spec, host: Host) -> Facts:
+        changing: Any = self._load()
+        facts: Facts = changing.change(spec, host)
+        return facts
+
+
+def _bridge() -> Handler:
+    from effects.net_links import Bridge
+
+    return Bridge()
+
+
+def _endpoint() -> Handler:
+    from effects.net_links import Endpoint
+
+    return Endpoint()
+
+
+def _rules() -> Handler:
+    from effects.net_rules import Rules
+
+    return Rules()
 
 
 def _firewall() -> Handler:
@@ -61,9 +87,9 @@ HANDLERS: dict[str, Handler] = {
     "release": Release(),
     "frozen": Frozen(),
     "signal": Signal(),
-    "bridge": Bridge(),
-    "endpoint": Endpoint(),
-    "rules": Rules(),
+    "bridge": Later(_bridge),
+    "endpoint": LaterChanged(_endpoint),
+    "rules": LaterChanged(_rules),
     "dns": Later(_dns),
     "firewall": Later(_firewall),
     "forwarding": Later(_forwarding),

@@ -118,6 +118,12 @@ def test_what_has_no_network_loads_nothing_of_what_networks_need(module: str) ->
     assert "cli.networking" not in loaded(f"import {module}")
 
 
+def test_a_command_on_the_kernel_loads_links_and_rules_with_the_first_call_that_needs_them() -> None:
+    modules = loaded("import effects.linux, effects.registry; effects.linux.LinuxHost()")
+
+    assert not {name for name in modules if "net" in name.partition(".")[2] or "nft" in name}
+
+
 def test_the_entry_starts_its_companion_before_click() -> None:
     assert "click" not in loaded("import cli.entry")
     assert "click" not in loaded("import cli.early")
