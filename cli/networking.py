@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from cli.answers import NoAnswer
+from cli.report import line_of, say
 from cli.session import Session
 from effects import hostnet
 from effects.linux import LinuxHost
@@ -97,7 +99,10 @@ def ready(session: Session, wanted: list[Network]) -> None:
     if mended:
         for c in list(engine.world.containers.values()):
             if c.endpoints and c.status in LIVE:
-                session.settler().mend(c.stream, why="recovery", leftovers=True)
+                try:
+                    session.settler().mend(c.stream, why="recovery", leftovers=True)
+                except NoAnswer as error:  # its monitor hangs: no reason to keep another from starting
+                    say(line_of(error))
 
 
 def _is_whole(session: Session, subject: Standing) -> bool:

@@ -175,11 +175,13 @@ class Teller(Endings):
             for e in self.life.lost
             if e.kind != "init" and not (e.kind == _SAYS_MONITOR and len(self.life.monitors) > 1)
         ]
-        again = ", and it was made anew" if self.life.is_live else ""
-        return [
-            f"{self.by(e, start=True)} found {THINGS.get(e.kind, e.kind)} gone{self.at(e)}{again}."
-            for e in gone
-        ]
+        return [self._loss(e, THINGS.get(e.kind, e.kind)) for e in gone]
+
+    def _loss(self, e: Any, thing: str) -> str:
+        anew = (
+            f", and {'they were' if thing.endswith('s') else 'it was'} made anew" if self.life.is_live else ""
+        )
+        return f"{self.by(e, start=True)} found {thing} gone{self.at(e)}{anew}."
 
     def leftovers(self) -> list[str]:
         """What could not be undone."""
