@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+TARGET = 5.0  # seconds for a container in whose network another is to be
+
 
 class StillBusy(MachineError):
     """The settler of a container did not answer in time."""
@@ -126,7 +128,7 @@ class Settler:
         request = {
             "root": places.root,
             "run": places.run,
-            "container": container.dump(),
+            "container": self._given(container),
             "host": engine.world.host.dump(),
             "journal": engine.world.journal,
             "cursor": engine.journal.cursor.dump(),
@@ -139,6 +141,28 @@ class Settler:
         }
         handover.give(companion.connection.sock, request, [lock])
         return companion
+
+    def _given(self, container: Container) -> dict[str, Any]:
+        """The container for its monitor; one that a policy starts again in another's network joins that as it is now."""
+        state = container.dump()
+        if container.joins and container.status == "restarting":
+            from machine.leases import netns  # what has no network does without
+            from machine.network_errors import NetnsGone
+
+            self._await_target(container.joins)
+            try:
+                state["netns"] = netns(self.engine.world, container, container.joins)
+            except NetnsGone:
+                return state  # its start will say so
+        return state
+
+    def _await_target(self, container_id: str) -> None:
+        """After a boot both are started again: whose network it is comes first."""
+        end = time.monotonic() + TARGET
+        target = self.engine.world.containers.get(container_id)
+        while target is not None and target.status in ("restarting", "starting") and time.monotonic() < end:
+            time.sleep(0.02)
+            target = self.engine.refresh().containers.get(container_id)
 
     def _ask_monitor(self, container_id: str, done: Callable[[], bool], end: float) -> bool:
         """Tell the settler to look at the journal; True when something may have changed, False at `end`."""

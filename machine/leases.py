@@ -197,7 +197,7 @@ def for_start(world: World, c: Container, busy: Busy = (), granted: Sequence[Hol
     """
     model, _, target = c.setting("network").partition(":")
     if model == "container":
-        return {"netns": _netns(world, c, target)}
+        return {"netns": netns(world, c, target)}
     if model != DEFAULT:
         return {}
     leases = Leases(world, c, granted)
@@ -207,7 +207,8 @@ def for_start(world: World, c: Container, busy: Busy = (), granted: Sequence[Hol
     return {"endpoints": endpoints, "ports": leases.ports(endpoints, busy)}
 
 
-def _netns(world: World, c: Container, target_id: str) -> dict[str, Any]:
+def netns(world: World, c: Container, target_id: str) -> dict[str, Any]:
+    """Whose network namespace it joins: id, hostname, and pid, start, boot of the process. NetnsGone."""
     target = world.containers.get(target_id)
     if target is None or target.status in ("absent", "removing", "removed"):
         raise NetnsGone(c.name, target_id[:12], "it was removed")
