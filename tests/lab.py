@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -132,8 +133,10 @@ class Machine(Place):
         super().__init__(name, self._process.pid)
 
     def close(self) -> None:
-        """Ended; its namespace goes once nothing else is in it."""
-        self._process.kill()
+        """Ended, and whatever runs there: servers that outlived their parents too."""
+        for pid in pids_there(self):
+            if pid != os.getpid():
+                os.kill(pid, signal.SIGKILL)
         self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
@@ -176,9 +179,12 @@ class Lab:
         self._address(self.host, f"{self.HOST}/24", f"{self.HOST6}/64", "10.77.0.1", "fd77::1")
 
     def _plug(self, at: Place) -> None:
-        """A wire from the router; of the LAN, unless it is the internet."""
+        """A wire from the router; of the LAN, unless it is the internet. The same address after a boot."""
+        mac = {"host": "02:77:00:00:00:10", "neighbour": "02:77:00:00:00:20"}.get(
+            at.name, "02:77:00:00:00:99"
+        )
         self.router.links(
-            f"link add {at.name} type veth peer name eth0 netns {at.pid}\n"
+            f"link add {at.name} type veth peer name eth0 address {mac} netns {at.pid}\n"
             + (f"link set {at.name} master lan\n" if at is not self.internet else "")
             + f"link set {at.name} up\n"
         )
@@ -270,7 +276,8 @@ def snapshot(at: Place) -> dict[str, list[str]]:
         "addresses": sorted(
             row.split(": ")[1].split("\\")[0] for row in at.run("ip", "-o", "addr").splitlines()
         ),
-        "routes": at.run("ip", "route", "show", "table", "all").splitlines(),
+        # "linkdown" comes and goes a while after the last port of a bridge does.
+        "routes": at.run("ip", "route", "show", "table", "all").replace(" linkdown", "").splitlines(),
         "rules": at.run("nft", "list", "ruleset").splitlines(),
         "sockets": sorted(" ".join(row.split()[4:5]) for row in at.run("ss", "-Hlntu").splitlines()),
         "forwarding": forwarding,
@@ -279,7 +286,10 @@ def snapshot(at: Place) -> dict[str, list[str]]:
 
 def pids_there(at: Place) -> list[int]:
     """The processes whose network namespace is that place's."""
-    wanted = os.readlink(f"/proc/{at.pid}/ns/net")
+    try:
+        wanted = os.readlink(f"/proc/{at.pid}/ns/net")
+    except FileNotFoundError:
+        return []  # it ended, and all there with it
     found = []
     for entry in os.listdir("/proc"):
         with contextlib.suppress(OSError, ValueError):

@@ -1,0 +1,205 @@
+"""Networks after what happens to a machine: a flushed firewall, deleted links, killed processes, a boot."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import pytest
+
+from tests.networks import Guest, Net, network_left
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+
+
+def web(net: Net, *more: str) -> Guest:
+    """A container `web` with a published port on the network `n1`."""
+    net.network("n1", "192.168.60.0/24", "--ipv6", "--subnet", "fd00:60::/64")
+    return net.serving("web", "-net", "n1", "-p", "8080:80", *more)
+
+
+def works(net: Net) -> None:
+    """Everything that was promised to `web`: its port, the world, its name."""
+    guest = Guest(net, "web")
+    for address in (net.lab.HOST, net.lab.HOST6):
+        assert net.lab.neighbour.ask(address, 8080).startswith("web "), address
+    assert net.lab.host.ask("127.0.0.1", 8080).startswith("web ")
+    assert guest.ask(net.lab.INTERNET, 80) == f"internet {net.lab.HOST}"
+    assert guest.ask(net.lab.INTERNET6, 80) == f"internet {net.lab.HOST6}"
+    assert guest.ip in guest.sh("nslookup web")
+    neighbours = ("route", "replace", "192.168.60.0/24", "via", net.lab.HOST)
+    net.lab.neighbour.run("ip", *neighbours)
+    assert not net.lab.neighbour.reaches(guest.ip, 80)
+
+
+def flushed(net: Net) -> None:
+    net.lab.host.run("nft", "flush", "ruleset")
+
+
+def firewall_restarted(net: Net) -> None:
+    """As `systemctl restart nftables` does, with a table of the host's owner."""
+    theirs = (
+        "add table inet filter\nadd chain inet filter forward { type filter hook forward priority 0 ; }\n"
+    )
+    net.lab.host.run("nft", "-f", "-", stdin=f"flush ruleset\n{theirs}")
+
+
+def bridge_deleted(net: Net) -> None:
+    net.lab.host.run("ip", "link", "del", "n1")
+
+
+def end_deleted(net: Net) -> None:
+    (end,) = [name for name in net.links() if name.startswith("md")]
+    net.lab.host.run("ip", "link", "del", end)
+
+
+def end_taken_off(net: Net) -> None:
+    (end,) = [name for name in net.links() if name.startswith("md")]
+    net.lab.host.run("ip", "link", "set", end, "nomaster")
+
+
+def name_server_killed(net: Net) -> None:
+    rows = net.lab.host.run("ss", "-Hlunp", "sport", "=", ":53")
+    for pid in set(map(int, re.findall(r"pid=(\d+)", rows))):
+        os.kill(pid, signal.SIGKILL)
+
+
+def run_directory_lost(net: Net) -> None:
+    for path in net.run_dir.glob("*/dns/*/*"):
+        path.unlink()
+
+
+def forwarding_off(net: Net) -> None:
+    net.lab.host.set_sysctl("net.ipv4.ip_forward", "0")
+
+
+DISASTERS = [
+    flushed,
+    firewall_restarted,
+    bridge_deleted,
+    end_deleted,
+    end_taken_off,
+    name_server_killed,
+    run_directory_lost,
+    forwarding_off,
+]
+
+
+@pytest.mark.parametrize("disaster", DISASTERS, ids=lambda one: one.__name__)
+def test_100_network_replay_puts_it_right(net: Net, disaster: object) -> None:
+    net.lab.serve(net.lab.internet, "tcp/80")
+    guest = web(net)
+    works(net)
+    disaster(net)  # type: ignore[operator]
+    net.ok("replay")
+
+    works(net)
+    assert Guest(net, "web").pid == guest.pid  # the container never noticed
+    net.lab.host.run("nft", "delete", "table", "inet", "filter", check=False)
+
+
+@pytest.mark.parametrize(
+    "disaster", [flushed, bridge_deleted, name_server_killed], ids=lambda one: one.__name__
+)
+def test_100_network_the_next_start_puts_it_right(net: Net, disaster: object) -> None:
+    net.lab.serve(net.lab.internet, "tcp/80")
+    web(net)
+    disaster(net)  # type: ignore[operator]
+    other = net.guest("other", "-net", "n1")
+
+    assert other.ask(net.lab.INTERNET, 80) == f"internet {net.lab.HOST}"
+    assert "192.168.60.3" in other.sh("nslookup other")
+    assert net.lab.neighbour.ask(net.lab.HOST, 8080).startswith("web ")
+
+
+def test_100_network_replay_of_what_is_whole_changes_nothing(net: Net) -> None:
+    web(net)
+    before, events = net.now(), len(net.events())
+    net.ok("replay")
+
+    assert net.now() == before
+    assert [event["t"] for event in net.events()[events:]] == []
+
+
+def test_100_network_a_boot_takes_all_and_gives_the_addresses_back(net: Net) -> None:
+    first = web(net)
+    net.guest("other", "-net", "n1", "-p", "80")
+    port = net.ok("port", "other")
+    net.reboot()
+    assert net.ok("ps", "--format", "{{.State}}").split() == ["exited", "exited"]
+    net.ok("start", "web")
+    net.ok("start", "other")
+    net.lab.serve(net.lab.internet, "tcp/80")
+    net.lab.serve(Guest(net, "web"), "tcp/80")
+
+    works(net)
+    assert Guest(net, "web").ip == first.ip
+    assert net.ok("port", "other") == port
+
+
+def test_100_network_a_boot_brings_back_those_whose_policy_says_so(net: Net) -> None:
+    web(net, "--restart", "always")
+    net.reboot()
+    net.ok("replay")
+    net.lab.serve(net.lab.internet, "tcp/80")
+    net.lab.serve(Guest(net, "web"), "tcp/80")
+
+    works(net)
+
+
+def test_100_network_after_a_boot_it_can_be_removed_and_made_again(net: Net) -> None:
+    web(net)
+    net.reboot()
+    net.ok("rm", "-f", "web")
+    net.ok("network", "rm", "n1")
+    assert network_left(net.before, net.now()) == []
+    net.network("n1", "192.168.60.0/24")
+
+
+def test_100_network_a_container_that_dies_by_itself_leaves_nothing(net: Net) -> None:
+    net.network("n1", "192.168.60.0/24")
+    empty = net.now()
+    net.guest("brief", "-net", "n1", "-p", "8080:80", argv=("true",))
+    net.ok("wait", "brief")
+    net.ok("replay")
+
+    assert net.now() == empty
+
+
+def test_100_network_a_killed_monitor_takes_no_network_with_it(net: Net) -> None:
+    net.lab.serve(net.lab.internet, "tcp/80")
+    guest = web(net)
+    os.kill(int(guest.inspected["State"]["MonitorPid"]), signal.SIGKILL)
+    works(net)
+    net.ok("replay")
+    works(net)
+
+    assert Guest(net, "web").pid == guest.pid
+    net.ok("rm", "-f", "web")
+    assert net.links() == ["n1"]
+
+
+def test_100_network_a_restart_of_its_own_keeps_addresses_and_ports(net: Net) -> None:
+    net.network("n1", "192.168.60.0/24")
+    guest = net.guest("web", "-net", "n1", "-p", "80", "--restart", "always")
+    port = net.ok("port", "web")
+    os.kill(guest.pid, signal.SIGKILL)
+    while not (again := net.inspect("web")["State"])["Running"] or again["Pid"] in (0, guest.pid):
+        pass
+
+    assert Guest(net, "web").ip == guest.ip
+    assert net.ok("port", "web") == port
+
+
+def test_100_network_a_link_that_nobody_knows_is_removed_by_replay(net: Net) -> None:
+    net.network("n1", "192.168.60.0/24")
+    net.lab.host.links(
+        "link add md00000000-0000 type veth peer name x\n"
+        f'link set md00000000-0000 alias "mydocker {net.root_id} container {"0" * 64}"\n'
+        "link add stranger type bridge\n"
+    )
+    net.ok("replay")
+
+    assert net.links() == ["n1", "stranger"]
+    net.lab.host.links("link del stranger\n")
