@@ -10,6 +10,7 @@ from typing import Any
 
 from eventstore.verify import verify
 from tests.machines import Machine
+from tests.network_claims import unowned
 from tests.system.conftest import CGROUPS
 
 SETTLED = 5.0  # seconds for what is on its way
@@ -96,6 +97,11 @@ def _no_mount_is_left(found: Found) -> list[str]:
     return [line for line in lines if str(found.machine.root) in line]
 
 
+def _nothing_of_a_network_is_left(found: Found) -> list[str]:
+    owners = {*found.live.values(), *found.machine.networks()}
+    return unowned([], found.machine.root_id, found.machine.run_dir, owners)
+
+
 def _the_history_explains_all(found: Found) -> list[str]:
     """No gap, no altered byte, nothing impossible, nothing without who and why."""
     numbers = [event["n"] for event in found.events]
@@ -122,6 +128,7 @@ CLAIMS: list[Callable[[Found], list[str]]] = [
     _no_cgroup_is_left,
     _no_file_is_left,
     _no_mount_is_left,
+    _nothing_of_a_network_is_left,
     _the_history_explains_all,
 ]
 

@@ -29,10 +29,16 @@ Words = tuple[str, ...]
 
 RUN: Words = ("run", "-d", "--name", "k", "busybox", "top")
 CREATE: Words = ("create", "--name", "k", "busybox", "top")
+SUBNETS = ("--subnet", "10.80.0.0/24", "--ipv6", "--subnet", "fd00:80::/64")
+NET: Words = ("network", "create", *SUBNETS, "n1")
+NET2: Words = ("network", "create", "--subnet", "10.81.0.0/24", "n2")
+ON_NET = ("--name", "k", "--network", "n1", "-p", "8080:80", "busybox", "top")
+RUN_ON_NET: Words = ("run", "-d", *ON_NET)
 IMPORT: Words = ("import", "busybox.tar", "copy")
 # Not commands: what somebody else did to the machine.
 MONITOR_DIES: Words = ("!monitor",)
 STRAY: Words = ("!stray",)  # a layer that no event tells of
+FLUSH: Words = ("!flush",)  # the firewall, and the bridge of n1
 HALF: Words = ("!killed before write the tar", "commit", "k", "copy")
 
 
@@ -86,6 +92,27 @@ COMMANDS = [
     Command("import", (), IMPORT),
     Command("rmi", (IMPORT,), ("rmi", "copy"), again=DONE),
     Command("system prune -a", (RUN, IMPORT, ("stop", "-t", "0", "k"), STRAY), ("system", "prune", "-af")),
+    Command("network create", (), NET, again=DONE),
+    Command("network rm", (NET,), ("network", "rm", "n1"), again=DONE),
+    Command(
+        "network connect",
+        (NET, NET2, RUN_ON_NET),
+        ("network", "connect", "n2", "k"),
+        monitor="before",
+        again=DONE,
+    ),
+    Command(
+        "network disconnect",
+        (NET, RUN_ON_NET),
+        ("network", "disconnect", "n1", "k"),
+        monitor="before",
+        again=DONE,
+    ),
+    Command("run -d -p", (NET,), RUN_ON_NET, monitor="own", again=DONE),
+    Command("start, -p", (NET, ("create", *ON_NET)), ("start", "k"), monitor="own"),
+    Command("rm -f, -p", (NET, RUN_ON_NET), ("rm", "-f", "k"), monitor="before"),
+    Command("replay, -p", (NET, RUN_ON_NET, FLUSH), ("replay",), monitor="before"),
+    Command("replay, -p, alone", (NET, RUN_ON_NET, MONITOR_DIES, FLUSH), ("replay",), monitor="own"),
     Command("replay", (RUN, HALF, MONITOR_DIES, STRAY), ("replay",), monitor="own"),
 ]
 
@@ -135,7 +162,7 @@ def _settled(file: Path, enough: int = 1 << 30) -> int:
 
 
 def prepare(machine: Machine, command: Command, arm: str = "") -> None:
-    """Make what is there before it; `arm`: the failpoint of the first command's monitor."""
+    """Make what is there before it; `arm`: the failpoint of the monitor that a `run` of it starts."""
     for words in command.before:
         if words[0].startswith("!killed before "):
             step = words[0].removeprefix("!killed before ")
@@ -143,9 +170,8 @@ def prepare(machine: Machine, command: Command, arm: str = "") -> None:
         elif words[0].startswith("!"):
             machine.suffer(words[0], "k")
         else:
-            done = ask(machine, words, arm)
+            done = ask(machine, words, arm if words[0] == "run" else "")
             assert done.returncode == 0, f"{words} {arm}: {done.stderr}"
-            arm = ""
 
 
 def ask(machine: Machine, words: Words, arm: str = "") -> subprocess.CompletedProcess[str]:

@@ -12,8 +12,11 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from tests import network_claims
 from tests.system.conftest import CGROUPS, PROGRAM, Docker, our_processes
 
+# Of the tests' own network namespace.
+FORWARDING = (Path("/proc/sys/net/ipv4/ip_forward"), Path("/proc/sys/net/ipv6/conf/all/forwarding"))
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 IN_ANOTHER_BOOT = f'mount --bind "$0" {BOOT_ID} && exec "$@"'
 
@@ -50,6 +53,15 @@ class Machine(Docker):
             self("rmi", "-f", "copy")
         for name in ("passwd", "out.tar"):
             (self.seen / name).unlink(missing_ok=True)
+        for name in self.networks().values():
+            self.ok("network", "rm", name)
+
+    def networks(self) -> dict[str, str]:
+        """Id -> name."""
+        if not any(event["t"] == "network.created" for event in self.events()):
+            return {}
+        listed = self.ok("network", "ls", "--no-trunc", "--format", "{{.ID}} {{.Name}}")
+        return dict(row.split() for row in listed.splitlines())
 
     # --- what happens to it --------------------------------------------------------------------------
 
@@ -60,6 +72,9 @@ class Machine(Docker):
                 self.kill(int(self.inspect(name)["State"]["MonitorPid"]))
             case "!stray":
                 (self.seen / "layers" / ("f" * 64)).mkdir(mode=0o700)
+            case "!flush":
+                subprocess.run(["nft", "flush", "ruleset"], check=True)
+                subprocess.run(["ip", "link", "del", "n1"], check=True)
             case _:
                 raise AssertionError(what)
 
@@ -83,6 +98,9 @@ class Machine(Docker):
         """
         self.kill(*self.processes())
         self.sweep_cgroups()
+        network_claims.forget([], self.root_id, self.run_dir)
+        for path in FORWARDING:
+            path.write_text("0")
         self.lose_run_dir()
         boot = self.root.parent / "boot_id"
         boot.unlink(missing_ok=True)  # a monitor of the boot before has the old file

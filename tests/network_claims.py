@@ -57,17 +57,14 @@ def servers(run_dir: Path) -> list[tuple[int, str]]:
 
 
 def forget(prefix: list[str], root_id: str, run_dir: Path) -> None:
-    """Remove what a root's default network has, which the engine keeps for as long as the root is used."""
+    """What a boot takes of a root's networks: name servers, links, tables."""
     for pid, _network in servers(run_dir):
         os.kill(pid, 9)
     for name, _owner in _links(prefix, root_id):
         _run([*prefix, "ip", "link", "del", name])
-    for family in ("inet", "bridge"):
-        subprocess.run(
-            [*prefix, "nft", "delete", "table", family, f"mydocker-{root_id}"],
-            capture_output=True,
-            check=False,
-        )
+    table = f"mydocker-{root_id}"
+    for family, name in (("inet", table), ("bridge", table), ("inet", f"{table}-closed")):
+        subprocess.run([*prefix, "nft", "delete", "table", family, name], capture_output=True, check=False)
 
 
 def _run(command: list[str]) -> str:
