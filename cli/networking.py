@@ -7,9 +7,9 @@ import os
 from cli.answers import NoAnswer
 from cli.report import line_of, say
 from cli.session import Session
-from effects import hostnet
+from effects import hostnet, portholds
 from effects.linux import LinuxHost
-from machine import decide, networks, plan_network
+from machine import decide, networks, plan_network, ports
 from machine.errors import EffectFailure, MachineError
 from machine.leases import DEFAULT
 from machine.network_errors import PortBusy
@@ -143,9 +143,19 @@ def before_start(session: Session, container: Container) -> dict[str, Any]:
 
 
 def ports_in_the_way(container: Container) -> dict[str, Any]:
-    """`busy`, where it publishes any."""
-    published = container.setting("ports") or container.setting("publish_all")
-    return {"busy": hostnet.busy()} if published else {}
+    """`busy`, where one may be in the way: to read of all sockets takes the kernel 10 ms."""
+    asked = container.setting("ports")
+    if not container.setting("publish_all") and all(_is_free(one) for one in asked):
+        return {}
+    return {"busy": hostnet.busy()}
+
+
+def _is_free(asked: dict[str, Any]) -> bool:
+    """Whether it is one certain port, and no process of the host has that."""
+    if not asked["host_port"] or "host_last" in asked:
+        return False
+    addresses = [asked["address"]] if asked["address"] else ports.ANY.values()
+    return all(portholds.is_free((asked["protocol"], address, asked["host_port"])) for address in addresses)
 
 
 def with_owner(error: PortBusy, busy: dict[hostnet.Port, int]) -> PortBusy:
@@ -173,7 +183,7 @@ def connect(session: Session, name: str, reference: str, asked: dict[str, Any]) 
     try:
         engine.decide(networks.connect, net.id, container.id, asked, **more)
     except PortBusy as error:
-        raise with_owner(error, more["busy"]) from None
+        raise with_owner(error, more.get("busy", {})) from None
     _carry_out(session, container.id, f"connecting to {net.name}:")
     c = engine.world.containers.get(container.id)
     if c is not None and c.status in LIVE and c.error is not None and _is_unmade(c, net.id):

@@ -88,7 +88,7 @@ def _decided(session: Session, container: Container) -> bool:
     try:
         return bool(engine.decide(decide.start, container.id, **more))
     except PortBusy as error:
-        raise networking.with_owner(error, more["busy"]) from None
+        raise networking.with_owner(error, more.get("busy", {})) from None
 
 
 def _wait_for_lock(session: Session, container_id: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
 
@@ -40,6 +41,11 @@ class Network:
     # --- observations --------------------------------------------------------------------------------
 
     def link(self, name: str) -> Link | None:
+        # First without the kernel's one lock for links, which the end of a network namespace keeps for 10 ms.
+        try:
+            _socket.if_nametoindex(name)
+        except OSError:
+            return None
         return rtnetlink.find_link(self._links(), name)
 
     def links(self) -> list[Link]:

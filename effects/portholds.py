@@ -56,6 +56,15 @@ class PortHolds:
             self.drop(owner)
 
 
+def is_free(port: Port) -> bool:
+    """Whether no process of the host has it at this moment."""
+    try:
+        _take(port).close()
+    except OSError as error:  # or there is no such family, or no such address: that is told where it is held
+        return error.errno != errno.EADDRINUSE
+    return True
+
+
 def _close(those: dict[Port, _socket.socket], but: dict[Port, _socket.socket]) -> None:
     for port, held in those.items():
         if port not in but:
