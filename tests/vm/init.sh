@@ -14,7 +14,7 @@ $b mount -t tmpfs upper /upper && $b mkdir /upper/upper /upper/work &&
 
 cd /root || fail root
 for d in dev proc sys; do $b mount --move /$d $d; done
-$b mount -t tmpfs run run
+$b mount -t tmpfs run run && $b cp -r /lib/modules run/modules
 $b mkdir -p dev/pts dev/shm data
 $b mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts dev/pts
 $b mount -t tmpfs shm dev/shm
