@@ -70,12 +70,10 @@ def _finish_boot(kernel: str) -> None:
     os.chmod("/run/modprobe", 0o755)
     with open("/proc/sys/kernel/modprobe", "w") as file:
         file.write("/run/modprobe")
-    # Those that came with the first file system, without signatures to be checked, before all that there are.
     release = os.uname().release
-    os.makedirs(f"/lib/modules/{release}", exist_ok=True)
-    layers = f"lowerdir=/run/modules/{release}:{kernel}/lib/modules/{release}"
-    mount = ["/bin/busybox", "mount", "-t", "overlay", "-o", layers, "modules", f"/lib/modules/{release}"]
-    subprocess.run(mount, check=True)
+    if not os.path.exists(f"/lib/modules/{release}"):
+        os.makedirs("/lib/modules", exist_ok=True)
+        os.symlink(f"{kernel}/lib/modules/{release}", f"/lib/modules/{release}")
 
 
 main(sys.argv[1])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.vm.engine import Engine
 from tests.vm.machine import Machine, make_disk, missing
 
 SEED = os.environ.get("MYDOCKER_SEED") or str(int.from_bytes(os.urandom(3), "big"))
@@ -34,3 +35,24 @@ def boot(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
     yield start
     for machine in machines:
         machine.cut()
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """One boot for all tests in which no power goes: cgroups of version 2 alone; two CPUs, for a choice between them."""
+    base = tmp_path_factory.mktemp("machine")
+    make_disk(base / "disk")
+    with Machine(base, base / "disk", cpus=2) as machine:
+        assert machine.ok("cat /sys/fs/cgroup/cgroup.controllers").split()[:3] == ["cpuset", "cpu", "io"]
+        yield machine
+
+
+@pytest.fixture(scope="session")
+def engine(machine: Machine) -> Iterator[Engine]:
+    """When all containers have gone, all cgroups have too."""
+    engine = Engine(machine)
+    yield engine
+    if containers := engine.containers():
+        engine.ok("rm -f " + " ".join(containers))
+    engine.ok("network prune -f")
+    assert machine.ok("ls -d /sys/fs/cgroup/mydocker-* 2>/dev/null || true") == ""

@@ -8,13 +8,15 @@ fail() {
 
 $b mount -t devtmpfs dev /dev && $b mount -t proc proc /proc && $b mount -t sysfs sys /sys || fail "kernel file systems"
 $b modprobe -a virtio_pci virtio_blk virtio_console virtio_rng virtiofs overlay || fail modules
+$b modprobe -a bridge veth nf_tables nf_conntrack_netlink nft_chain_nat nft_ct nft_fib_inet nft_masq nft_meta_bridge nft_nat ||
+    fail "modules for networks"
 $b mount -t virtiofs -o ro host /lower || fail "root from the host"
 $b mount -t tmpfs upper /upper && $b mkdir /upper/upper /upper/work &&
     $b mount -t overlay -o lowerdir=/lower,upperdir=/upper/upper,workdir=/upper/work root /root || fail overlay
 
 cd /root || fail root
 for d in dev proc sys; do $b mount --move /$d $d; done
-$b mount -t tmpfs run run && $b cp -r /lib/modules run/modules
+$b mount -t tmpfs run run
 $b mkdir -p dev/pts dev/shm data
 $b mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts dev/pts
 $b mount -t tmpfs shm dev/shm

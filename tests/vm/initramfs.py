@@ -6,10 +6,10 @@ import gzip
 import stat
 from pathlib import Path
 
-BOOT = ("virtio_pci", "virtio_blk", "virtio_console", "virtio_rng", "virtiofs", "overlay")
-# Loaded on demand, as everywhere; but an emulated machine would check signatures for 6 seconds when the first is asked for.
-NETWORKS = (
-    *("bridge", "veth", "nf_tables", "nf_conntrack_netlink", "nf_nat", "nft_chain_nat", "nft_ct", "nft_fib_inet"),
+MODULES = (
+    *("virtio_pci", "virtio_blk", "virtio_console", "virtio_rng", "virtiofs", "overlay"),
+    # On demand the kernel asks for each by alias, and an emulated machine takes 8 seconds for all that networks need.
+    *("bridge", "veth", "nf_tables", "nf_conntrack_netlink", "nft_chain_nat", "nft_ct", "nft_fib_inet"),
     *("nft_masq", "nft_meta_bridge", "nft_nat"),
 )
 SIGNED = b"~Module signature appended~\n"
@@ -38,7 +38,7 @@ def _needed(dependencies: str) -> list[str]:
     found: dict[str, None] = {}
     for line in dependencies.splitlines():
         path, _, others = line.partition(":")
-        if Path(path).stem.replace("-", "_") in BOOT + NETWORKS:
+        if Path(path).stem.replace("-", "_") in MODULES:
             found.update(dict.fromkeys([path, *others.split()]))
     return list(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections.abc import Callable
@@ -27,7 +28,12 @@ VOUCHES = {
     "exec": "exec.exited",
     "commit": "image.published",
     "cp": "job.finished",
+    "network create": "network.created",
+    "network rm": "network.remove_requested",
+    "network connect": "container.connected",
+    "network disconnect": "container.disconnected",
 }
+PORTS = itertools.count(20000)  # none is asked for twice
 
 
 @dataclass
@@ -41,6 +47,8 @@ class Known:
     code: int = 0
     stopped: bool = False  # by its user
     files: list[str] = field(default_factory=list)
+    networks: set[str] = field(default_factory=set)
+    port: int | None = 0  # of the host, where it is on a network: its port 80; None: not known
     asked: str = ""  # the command whose end nobody saw
 
     def after_boot(self) -> tuple[str, int]:
@@ -55,20 +63,36 @@ class Known:
         return ("exited", LOST) if self.status == "running" else ("exited", self.code)
 
 
+@dataclass
+class KnownNetwork:
+    """What is acknowledged of one network. `status`: there or gone."""
+
+    name: str
+    status: str = "gone"
+    asked: str = ""
+
+
 class Load:
     """`users` threads that live containers' lives until the power goes."""
 
     def __init__(
-        self, engine: Engine, seed: str, users: int, known: dict[str, Known], at: Callable[[], int] = int
+        self,
+        engine: Engine,
+        seed: str,
+        users: int,
+        *,
+        known: dict[str, Known],
+        networks: dict[str, KnownNetwork],
+        at: Callable[[], int] = int,
     ) -> None:
-        self.engine, self.known, self._at = engine, known, at
+        self.engine, self.known, self.networks, self._at = engine, known, networks, at
         self.told: list[tuple[int, str, str]] = []  # when (as `at` counts), command, container's name
         self._progress = threading.Condition()
         self._stopping = False
         self.images: list[str] = []
         self.busy = ""  # what the last command was at when the power went, for the eye
         self.failures: list[BaseException] = []
-        self._old = list(known)
+        self._old, self._old_networks = list(known), list(networks)
         self._threads = [
             threading.Thread(target=self._user, args=(f"{seed}u{number}", random.Random(f"{seed} {number}")))
             for number in range(users)
@@ -112,39 +136,58 @@ class Load:
                 self._progress.notify()
 
     def _clear(self, chance: random.Random) -> None:
-        """Of what earlier boots left, one stays, to be asked after again."""
+        """Of the containers that earlier boots left, one stays, to be asked after again; and its networks."""
         old = [self.known[name] for name in self._old]
         chance.shuffle(old)
         for known in old[1:]:
             self._ask(known, f"rm -f {known.name}")
             known.status = "gone"
+        used = old[0].networks if old else set()
+        for name in self._old_networks:
+            if name not in used and self.networks[name].status == "there":
+                self._unmake(self.networks[name])
 
     def _life(self, name: str, chance: random.Random) -> None:
         known = Known(name, policy=chance.choice(POLICIES))
         known.auto_remove = known.policy == "no" and chance.random() < 0.3
         self.known[name] = known
+        network = chance.choice(("none", "bridge", f"{name}n"))
         if chance.random() < 0.2:
             known.policy, known.auto_remove = "no", True
-            self._ask(known, f"run --rm --name {name} busybox sh -c 'exit 7'", code=7)
+            network = "none" if network == "none" else "bridge"
+            self._ask(known, f"run --rm --network {network} --name {name} busybox sh -c 'exit 7'", code=7)
             return
-        option = "--rm" if known.auto_remove else f"--restart {known.policy}"
-        self._ask(known, f"run -d {option} --name {name} busybox top")
+        self._run(known, network)
         known.status = "running"
         deeds = [self._exec, self._copy, self._rename, self._pause, self._update, self._commit, self._stop]
+        deeds += [self._connect, self._disconnect]
         for deed in chance.sample(deeds, chance.randint(0, 4)):
             deed(known)
         if chance.random() < 0.4:
             self._ask(known, f"rm -f {known.name}")
             known.status = "gone"
+            for one in known.networks - {"bridge"}:
+                self._unmake(self.networks[one])
 
-    def _ask(self, known: Known, command: str, *, code: int = 0) -> str:
+    def _run(self, known: Known, network: str) -> None:
+        option = "--rm" if known.auto_remove else f"--restart {known.policy}"
+        place = "--network none"
+        if network != "none":
+            known.networks, known.port = {network}, next(PORTS)
+            place = f"--network {network} -p {known.port}:80"
+        if network not in {"none", "bridge"}:
+            self._make(network)
+        self._ask(known, f"run -d {option} {place} --name {known.name} busybox httpd -f -h /etc")
+
+    def _ask(self, known: Known | KnownNetwork, command: str, *, code: int = 0) -> str:
         if self._stopping:
             raise PowerLost
         known.asked = self.busy = command
         done = self.engine(command)
         assert done.code == code, f"{command} ended {done.code}: {done.out}{done.err}"
         with self._progress:
-            self.told.append((self._at(), command.split(maxsplit=1)[0], known.name))
+            verb = next(verb for verb in VOUCHES if command.startswith(f"{verb} "))
+            self.told.append((self._at(), verb, known.name))
             self._progress.notify()
         known.asked = ""
         return done.out
@@ -179,6 +222,31 @@ class Load:
         if known.status != "gone":
             self._ask(known, f"commit {known.name} i{known.name}")
             self.images.append(f"i{known.name}")
+
+    def _connect(self, known: Known) -> None:
+        """To one more network, where it is on any."""
+        if known.status != "gone" and known.networks:
+            name = f"{known.name}m"
+            self._make(name)
+            self._ask(known, f"network connect {name} {known.name}")
+            known.networks.add(name)
+
+    def _disconnect(self, known: Known) -> None:
+        """From one of several."""
+        if known.status != "gone" and len(known.networks) > 1:
+            name = next(name for name in known.networks if name.endswith("m"))
+            self._ask(known, f"network disconnect {name} {known.name}")
+            known.networks.remove(name)
+            self._unmake(self.networks[name])
+
+    def _make(self, name: str) -> None:
+        network = self.networks[name] = KnownNetwork(name)
+        self._ask(network, f"network create {name}")
+        network.status = "there"
+
+    def _unmake(self, network: KnownNetwork) -> None:
+        self._ask(network, f"network rm {network.name}")
+        network.status = "gone"
 
     def _stop(self, known: Known) -> None:
         if known.status == "running":

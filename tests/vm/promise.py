@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.vm.engine import ROOT, Engine
-from tests.vm.load import VOUCHES, Known
+from tests.vm.load import VOUCHES, Known, KnownNetwork
 from tests.vm.machine import CHECKOUT
 
 Document = dict[str, Any]
@@ -29,9 +30,10 @@ cat /proc/sys/kernel/random/boot_id
 """
 
 
-def check(engine: Engine, keep: Path) -> tuple[dict[str, Document], list[Document]]:
+def check(engine: Engine, keep: Path, *, whole: bool = True) -> tuple[dict[str, Document], list[Document]]:
     """The claims that hold after any cut. `keep`: an empty directory for the journal's bytes.
 
+    `whole`: after a `replay`, which also makes again what no container stands on.
     Returns the containers (as `inspect` has them) and the events.
     """
     containers = _at_rest(engine)
@@ -44,6 +46,7 @@ def check(engine: Engine, keep: Path) -> tuple[dict[str, Document], list[Documen
     )
     assert [event["n"] for event in events] == list(range(1, len(events) + 1)), "the history has a gap"
     _check_kernel(engine, containers, events)
+    _check_networks(engine, containers, events, whole=whole)
     for name, document in containers.items():
         assert document["Journal"]["Anomalies"] == [], f"{name}: impossible events"
         assert document["Leftovers"] == [], f"{name}: leftovers"
@@ -67,9 +70,21 @@ def check_known(known: Known, containers: dict[str, Document], events: list[Docu
             f"{known}: {state}"
         )
         assert (state["ExitReason"] == "lost: reboot") == (code == 255), f"{known}: {state}"
+    if status == "running":
+        settings = found["NetworkSettings"]
+        assert set(settings["Networks"]) == known.networks, f"{known}: {settings}"
+        port = [known.port] if known.port else []
+        assert known.port is None or ports_of(found) == port, f"{known}: {settings}"
     if known.status == "running" and status == "running":
         lost = [e for e in events if e["t"] == "container.exited" and e["s"].endswith(found["Id"])]
         assert lost[-1]["reason"] == "lost: reboot", f"{known}: nobody noted that it went down"
+
+
+def check_known_network(known: KnownNetwork, events: list[Document]) -> None:
+    """One network is there or gone as its user was told; `check` has seen that the kernel has what the events tell."""
+    names = {document["name"] for document in networks_of(events)}
+    there = known.asked or (known.name in names) == (known.status == "there")
+    assert there, f"{known}: there are {names}"
 
 
 def check_acknowledged(commands: list[tuple[str, str]], events: list[Document]) -> None:
@@ -107,3 +122,61 @@ def _check_kernel(engine: Engine, containers: dict[str, Document], events: list[
     boots = [event["boot"] for event in events if event["t"] == "host.booted"]
     assert boots[-1] == boot, "the boot was not noted"
     assert len(boots) == len(set(boots)), "a boot was noted twice"
+
+
+def networks_of(events: list[Document]) -> list[Document]:
+    """The events that made those that are there."""
+    gone = {event["s"] for event in events if event["t"] == "network.remove_requested"}
+    return [event for event in events if event["t"] == "network.created" and event["s"] not in gone]
+
+
+def _check_networks(
+    engine: Engine, containers: dict[str, Document], events: list[Document], *, whole: bool
+) -> None:
+    networks = networks_of(events)
+    if networks:
+        known = json.loads(engine.ok("network inspect " + " ".join(event["id"] for event in networks)))
+        bad = [one for one in known if one["Journal"]["Anomalies"] or one["Leftovers"] or one["Error"]]
+        assert bad == [], f"networks: {bad}"
+    live = [document for document in containers.values() if document["State"]["Running"]]
+    used = {name for document in live for name in document["NetworkSettings"]["Networks"]}
+    claim = {
+        "root_id": events[0]["journal"][:8],
+        "owners": [event["id"] for event in networks] + [document["Id"] for document in live],
+        "bridges": [event["device"] for event in networks if whole or event["name"] in used],
+        "doors": [_door(document) for document in live if document["Path"] == "httpd"],
+        "ports": [port for document in live for port in ports_of(document)],
+    }
+    look = f"cd {CHECKOUT} && python3 -m tests.vm.guest_network {shlex.quote(json.dumps(claim))}"
+    assert json.loads(engine.machine.ok(look)) == [], f"of networks: {claim}"
+    for document in live:
+        stream = [event for event in events if event["s"] == f"container/{document['Id']}"]
+        before, now = _places(stream)
+        assert before in ({}, now), f"{document['Name']} was at {before}, is at {now}"
+
+
+def _door(document: Document) -> Document:
+    addresses = [one["IPAddress"] for one in document["NetworkSettings"]["Networks"].values()]
+    return {"id": document["Id"], "addresses": addresses, "ports": ports_of(document)}
+
+
+def ports_of(document: Document) -> list[int]:
+    """Published ports of a container that is live."""
+    ways = document["NetworkSettings"]["Ports"].values()
+    return [int(way["HostPort"]) for found in ways for way in found or ()]
+
+
+def _places(stream: list[Document]) -> tuple[Document, Document]:
+    """A container's addresses when the machine went off, {} where it had been stopped; and those it got then."""
+    before: Document = {}
+    now: Document = {}
+    for event in stream:
+        if event["t"] == "container.start_requested":
+            now = {one["network"]: one["addresses"] for one in event["endpoints"]}
+        elif event["t"] == "container.connected" and event["endpoint"]:
+            now[event["endpoint"]["network"]] = event["endpoint"]["addresses"]
+        elif event["t"] == "container.disconnected":
+            now.pop(event["network"], None)
+        elif event["t"] == "container.exited":
+            before = dict(now) if event["reason"] == "lost: reboot" else {}
+    return before, now

@@ -46,7 +46,7 @@ def recorded(place: Path, before: str = "true", commands: int = COMMANDS) -> lis
         machine.ok(before)
         engine = Engine(machine)
         engine.ok("run --rm busybox true")
-        load = Load(engine, "b", 2, {}, at=lambda: (place / "log").stat().st_size)
+        load = Load(engine, "b", 2, known={}, networks={}, at=lambda: (place / "log").stat().st_size)
         load.start()
         load.wait(commands)
         load.stop()

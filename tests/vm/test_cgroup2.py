@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
 from tests.vm.engine import Engine
-from tests.vm.machine import CHECKOUT, Machine, make_disk
+from tests.vm.machine import CHECKOUT
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(7200)]
 ALL = bool(os.environ.get("MYDOCKER_TEST_ALL"))
-
-
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """One boot for all of this file: two CPUs, for a choice between them."""
-    base = tmp_path_factory.mktemp("cgroup2")
-    make_disk(base / "disk")
-    with Machine(base, base / "disk", cpus=2) as machine:
-        assert machine.ok("cat /sys/fs/cgroup/cgroup.controllers").split()[:3] == ["cpuset", "cpu", "io"]
-        yield machine
-
-
-@pytest.fixture(scope="module")
-def engine(machine: Machine) -> Iterator[Engine]:
-    """When all containers have gone, all cgroups have too."""
-    engine = Engine(machine)
-    yield engine
-    if containers := engine.containers():
-        engine.ok("rm -f " + " ".join(containers))
-    assert machine.ok("ls -d /sys/fs/cgroup/mydocker-* 2>/dev/null || true") == ""
 
 
 def control(engine: Engine, container_id: str, *files: str) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kills import COMMANDS, Command
+from tests.kills import COMMANDS, NET, Command
 from tests.vm.conftest import SEED
 from tests.vm.engine import PROGRAM, ROOT, Engine, source
 from tests.vm.machine import Machine, PowerLost
@@ -22,7 +22,7 @@ from tests.vm.promise import check
 pytestmark = [pytest.mark.root, pytest.mark.timeout(36000)]
 ALL = bool(os.environ.get("MYDOCKER_TEST_ALL"))
 POINTS = 12 if ALL else 1  # of each command
-SAMPLE = len(COMMANDS) if ALL else 4  # commands
+SAMPLE = {False: 3, True: 1}  # commands without a network, and with one
 STEPS = (8, 30)  # short commands have some eight; where there are fewer, the plug is pulled at the end
 # Put behind the failpoints in the virtual machine's copy of the program: the nth step, whatever its name, is the end.
 CUT = """
@@ -44,7 +44,14 @@ def chosen() -> Iterator[tuple[Command, str, int]]:
     """Command, who is at work (command or monitor), and the step."""
     chance = random.Random(f"{SEED} exact")
     plain = [command for command in COMMANDS if not any(words[0].startswith("!") for words in command.before)]
-    for command in plain if ALL else chance.sample(plain, SAMPLE):
+    with_network = {command: NET in command.before or command.words == NET for command in plain}
+    for networked, sample in SAMPLE.items():
+        of_kind = [command for command in plain if with_network[command] == networked]
+        yield from _points(of_kind if ALL else chance.sample(of_kind, sample), chance)
+
+
+def _points(commands: list[Command], chance: random.Random) -> Iterator[tuple[Command, str, int]]:
+    for command in commands:
         for _ in range(POINTS):
             who = chance.choice(["command", "monitor"] if command.monitor else ["command"])
             yield command, who, chance.randint(1, chance.choice(STEPS))
@@ -69,6 +76,7 @@ def test_power_that_goes_at_a_chosen_step_leaves_nothing_half_done(
         containers, _ = check(engine, keep)
         if containers:
             engine.ok("rm -f " + " ".join(containers))
+        engine.ok("network prune -f")
         engine("rmi -f copy")
     assert reached or not ALL, "no command has that many steps"
 

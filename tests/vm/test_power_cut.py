@@ -15,9 +15,17 @@ import pytest
 
 from tests.vm.conftest import SEED
 from tests.vm.engine import Engine
-from tests.vm.load import Known, Load
+from tests.vm.load import Known, KnownNetwork, Load
 from tests.vm.machine import Machine
-from tests.vm.promise import check, check_acknowledged, check_known
+from tests.vm.promise import (
+    Document,
+    check,
+    check_acknowledged,
+    check_known,
+    check_known_network,
+    networks_of,
+    ports_of,
+)
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(7200)]
 CYCLES = int(os.environ.get("MYDOCKER_CUTS") or (100 if os.environ.get("MYDOCKER_TEST_ALL") else 10))
@@ -30,6 +38,7 @@ FIRST = ("replay", "run --rm busybox true", "images")
 def test_pulled_plugs_lose_nothing_and_leave_nothing(boot: Callable[..., Machine], tmp_path: Path) -> None:
     print(f"MYDOCKER_SEED={SEED}")
     known: dict[str, Known] = {}
+    networks: dict[str, KnownNetwork] = {}
     acknowledged: list[tuple[str, str]] = []
     images: list[str] = []
     for cycle in range(CYCLES + 1):
@@ -37,15 +46,19 @@ def test_pulled_plugs_lose_nothing_and_leave_nothing(boot: Callable[..., Machine
         machine = boot()
         engine = Engine(machine)
         if cycle:
-            _see_the_promise(engine, chance, tmp_path / f"journal{cycle}", known, acknowledged)
+            events = _see_the_promise(engine, chance, tmp_path / f"journal{cycle}", known, acknowledged)
+            _see_the_networks(networks, events)
             _see_the_images(engine, images)
         else:
             engine.ok("run --rm busybox true")
         if cycle == CYCLES:
             engine.ok("audit verify --state")
             engine.ok("rm -f " + " ".join(known))
+            engine.ok("network prune -f")
+            (tmp_path / "end").mkdir()
+            check(engine, tmp_path / "end")
             return
-        load = Load(engine, f"c{cycle}", USERS, known)
+        load = Load(engine, f"c{cycle}", USERS, known=known, networks=networks)
         load.start()
         load.wait(chance.randint(0, MOST))
         time.sleep(chance.uniform(0, 1.5))  # the moment of the cut: whatever the load is at
@@ -64,13 +77,13 @@ def _see_the_promise(
     keep: Path,
     known: dict[str, Known],
     acknowledged: list[tuple[str, str]],
-) -> None:
+) -> list[Document]:
     first = chance.choice(FIRST)
     engine.ok(first)
     if first == "images":
         engine.ok("replay")  # a reader mends nothing
     keep.mkdir()
-    containers, events = check(engine, keep)
+    containers, events = check(engine, keep, whole=not first.startswith("run"))
     check_acknowledged(acknowledged, events)
     for container in known.values():
         check_known(container, containers, events)
@@ -86,8 +99,20 @@ def _see_the_promise(
             status=state["Status"].replace("stopped", "exited"),
             code=state["ExitCode"],
             stopped=state["StoppedByUser"],
+            networks=set(document["NetworkSettings"]["Networks"]),
+            port=sum(ports_of(document)) if state["Running"] else None,
         )
     print(f"  {len(before)} containers known, {len(containers)} there")
+    return events
+
+
+def _see_the_networks(networks: dict[str, KnownNetwork], events: list[Document]) -> None:
+    for network in networks.values():
+        check_known_network(network, events)
+    there = {event["name"] for event in networks_of(events)} - {"bridge"}
+    networks.clear()
+    networks.update({name: KnownNetwork(name, "there") for name in there})
+    print(f"  {len(there)} networks")
 
 
 def _see_the_images(engine: Engine, images: list[str]) -> None:

@@ -1,0 +1,65 @@
+"""Inside the virtual machine: what its kernel has of networks, against what the journal holds.
+
+Run as `python3 -m tests.vm.guest_network CLAIM`, where CLAIM is a JSON object; prints a JSON list of what is wrong.
+
+root_id    of the engine
+owners     ids of live containers, and of networks
+bridges    names of bridges that must be there
+doors      {"id", "addresses", "ports"} of containers that serve their /etc on port 80
+ports      TCP ports that may be taken
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from effects import hostnet
+from tests.network_claims import unowned
+
+RUN_DIR = Path("/run/mydocker")
+DNS = 53
+PATIENCE = 30.0  # seconds for a server that was just started
+SHORT = 12  # digits of an id that are a container's name for itself
+
+
+def main(claim: dict[str, Any]) -> None:
+    """See the module."""
+    wrong = unowned([], claim["root_id"], RUN_DIR, set(claim["owners"]))
+    wrong += [f"no bridge {name}" for name in claim["bridges"] if name not in hostnet.links()]
+    taken = {port for protocol, _, port in hostnet.busy() if protocol == "tcp"} - {DNS, *claim["ports"]}
+    wrong += [f"port {port} is taken" for port in taken]
+    for door in claim["doors"]:
+        ways = [
+            *((address, 80) for address in door["addresses"]),
+            *(("127.0.0.1", port) for port in door["ports"]),
+        ]
+        wrong += [
+            f"{address}:{port}: {said}" for address, port in ways if (said := _said(door, address, port))
+        ]
+    print(json.dumps(wrong))
+
+
+def _said(door: dict[str, Any], address: str, port: int) -> str:
+    """What is there instead of that container; "" if it is there."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        connection = http.client.HTTPConnection(address, port, timeout=PATIENCE)
+        try:
+            connection.request("GET", "/hostname")
+            answer = connection.getresponse().read().decode().strip()
+        except OSError as error:
+            if time.monotonic() > end:
+                return str(error)
+            time.sleep(0.1)
+            continue
+        finally:
+            connection.close()
+        return "" if answer == door["id"][:SHORT] else f"{answer} answers"
+
+
+main(json.loads(sys.argv[1]))
