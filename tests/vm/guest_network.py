@@ -6,13 +6,15 @@ root_id    of the engine
 owners     ids of live containers, and of networks
 bridges    names of bridges that must be there
 doors      {"id", "addresses", "ports"} of containers that serve their /etc on port 80
-ports      TCP ports that may be taken
+free       TCP ports that nobody may hold any more
 """
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
+import socket
 import sys
 import time
 from pathlib import Path
@@ -22,7 +24,6 @@ from effects import hostnet
 from tests.network_claims import unowned
 
 RUN_DIR = Path("/run/mydocker")
-DNS = 53
 PATIENCE = 30.0  # seconds for a server that was just started
 SHORT = 12  # digits of an id that are a container's name for itself
 
@@ -31,8 +32,7 @@ def main(claim: dict[str, Any]) -> None:
     """See the module."""
     wrong = unowned([], claim["root_id"], RUN_DIR, set(claim["owners"]))
     wrong += [f"no bridge {name}" for name in claim["bridges"] if name not in hostnet.links()]
-    taken = {port for protocol, _, port in hostnet.busy() if protocol == "tcp"} - {DNS, *claim["ports"]}
-    wrong += [f"port {port} is taken" for port in taken]
+    wrong += [f"port {port} is taken" for port in claim["free"] if _is_taken(port)]
     for door in claim["doors"]:
         ways = [
             *((address, 80) for address in door["addresses"]),
@@ -42,6 +42,18 @@ def main(claim: dict[str, Any]) -> None:
             f"{address}:{port}: {said}" for address, port in ways if (said := _said(door, address, port))
         ]
     print(json.dumps(wrong))
+
+
+def _is_taken(port: int) -> bool:
+    """Also by a socket that only keeps it, which /proc/net/tcp does not list."""
+    with socket.socket() as door:
+        try:
+            door.bind(("", port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return True
+    return False
 
 
 def _said(door: dict[str, Any], address: str, port: int) -> str:

@@ -140,12 +140,14 @@ def _check_networks(
         assert bad == [], f"networks: {bad}"
     live = [document for document in containers.values() if document["State"]["Running"]]
     used = {name for document in live for name in document["NetworkSettings"]["Networks"]}
+    starts = [event for event in events if event["t"] == "container.start_requested"]
+    given = {port["host_port"] for event in starts for port in event["ports"]}
     claim = {
         "root_id": events[0]["journal"][:8],
         "owners": [event["id"] for event in networks] + [document["Id"] for document in live],
         "bridges": [event["device"] for event in networks if whole or event["name"] in used],
         "doors": [_door(document) for document in live if document["Path"] == "httpd"],
-        "ports": [port for document in live for port in ports_of(document)],
+        "free": sorted(given - {port for document in live for port in ports_of(document)}),
     }
     look = f"cd {CHECKOUT} && python3 -m tests.vm.guest_network {shlex.quote(json.dumps(claim))}"
     assert json.loads(engine.machine.ok(look)) == [], f"of networks: {claim}"
