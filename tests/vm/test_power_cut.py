@@ -28,7 +28,7 @@ from tests.vm.promise import (
 )
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(7200)]
-CYCLES = int(os.environ.get("MYDOCKER_CUTS") or (100 if os.environ.get("MYDOCKER_TEST_ALL") else 5))
+CYCLES = int(os.environ.get("MYDOCKER_CUTS") or (100 if os.environ.get("MYDOCKER_TEST_ALL") else 10))
 USERS = 2
 MOST = 6  # commands acknowledged before the next cut
 # What a user may type first after the power is back.
