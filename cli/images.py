@@ -8,7 +8,7 @@ import sys
 from cli.report import line_of
 from cli.session import Session
 from effects import failpoints, layers
-from machine import decide, parse
+from machine import decide_store, parse
 from machine.errors import BrokenImage, ImageInUse, NoSuchImage
 from machine.events import ImagePublished, LayerPublished
 from machine.subjects import Image
@@ -69,7 +69,7 @@ def import_stream(
                 digest=unpacked.digest, size=unpacked.size, entries=unpacked.entries, path=path
             )
             image = ImagePublished(name=name, layers=[unpacked.digest], source=source)
-            work.finish(unpacked.digest, decide.publish_image(session.world, layer, image))
+            work.finish(unpacked.digest, decide_store.publish_image(session.world, layer, image))
         finally:
             os.close(lock)
     return session.world.images[name]
@@ -139,7 +139,7 @@ def remove_image(session: Session, name: str, *, force: bool) -> None:
         os.unlink(tar)
         layers.sync_directory(session.root)
     if known:
-        for event in engine.decide(decide.remove_image, name, force=force):
+        for event in engine.decide(decide_store.remove_image, name, force=force):
             if event.s.startswith("layer/"):
                 session.settler().mend(event.s, why="user")
 

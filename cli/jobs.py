@@ -7,7 +7,7 @@ import os
 from cli.publishing import finish_publishing
 from cli.session import Session
 from effects import failpoints
-from machine import decide
+from machine import decide, decide_store
 from machine.errors import EffectFailure
 from machine.events import JobPublishing, JobStarted
 from machine.subjects import Job
@@ -41,7 +41,7 @@ class Work:
         lock = self.session.locks.take(self.id)
         assert lock is not None, "a random id is nobody else's"
         self._lock = lock
-        engine.decide(decide.begin_job, self._started)
+        engine.decide(decide_store.begin_job, self._started)
         job = engine.settle(self._stream)
         staging = job.holding("staging") if isinstance(job, Job) else None
         if staging is None or not staging.done:
@@ -65,7 +65,7 @@ class Work:
 
     def finish(self, result: str, published: Decision | None = None) -> None:
         """The job is done, and what it published exists: one append."""
-        self.session.engine().decide(decide.finish_job, self.id, result, published)
+        self.session.engine().decide(decide_store.finish_job, self.id, result, published)
         self._finished = True
 
     def __exit__(
@@ -76,6 +76,6 @@ class Work:
     def _end(self, reason: str) -> None:
         engine = self.session.engine()
         if not self._finished:
-            engine.decide(decide.abandon_job, self.id, reason)
+            engine.decide(decide_store.abandon_job, self.id, reason)
         engine.settle(self._stream)
         os.close(self._lock)

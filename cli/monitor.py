@@ -23,18 +23,16 @@ import effects.registry  # noqa: F401 - loaded while the command decides, not wh
 from cli import bootstrap, handover, pipes
 from cli.execs import Execs
 from cli.freezes import Freezes
+from cli.given import Given
 from effects import cgroup_tree, control, failpoints, identity
 from effects.control_server import Client, Server
 from effects.linux import LinuxHost
-from eventstore import plainjson
-from eventstore.cursor import Cursor
 from eventstore.errors import AheadOfJournal, LockTimeout, WriteFailed
 from machine import decide, health, projections, restarts
 from machine.engine import Actor
 from machine.events import ContainerMonitored
 from machine.resources import LIVE, WATCHED
 from machine.subjects import Container
-from machine.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
 
     from cli.health import Checks
     from effects.stdio import Stdio
-    from eventstore.journal import Journal
 
 FLUSH = 5.0  # seconds that a client may take to read its last message
 RETRY = 1_000_000_000  # ns until a journal that took no event is tried again: its disk may have room by then
@@ -69,14 +66,12 @@ class Monitor:
         self.lock = lock  # held until this process ends
         self.request = request
         failpoints.arm("monitor", request["failpoint"])
-        self.given = plainjson.dumps(
-            {"containers": [request["container"]], "host": request["host"], "journal": request["journal"]}
-        )
-        self.stream = f"container/{request['container']['id']}"
+        self.given = Given(request)
+        self.stream = self.given.stream
         self.retry_at = (
             0  # CLOCK_BOOTTIME ns when the journal, which took no event, is tried again; 0: it takes them
         )
-        journal, world = self._read()
+        journal, world = self.given.read()
         self.container: Container = next(iter(world.containers.values()))
         self.host = LinuxHost()
         actor = Actor({**request["by"], "pid": os.getpid()}, request["op"])
@@ -97,35 +92,14 @@ class Monitor:
         while self.retry_at or self.container.status in WATCHED:
             try:
                 if self.retry_at and _uptime() >= self.retry_at:
-                    self._read_anew()
+                    self.given.read_anew(self.engine, self.container)
+                    self.engine.settle(self.stream, why="recovery")  # what was asked for meanwhile
+                    self.retry_at = 0
                 self._poll()
             except (WriteFailed, AheadOfJournal, LockTimeout):
                 self.retry_at = _uptime() + RETRY
         self._finish()
         return 0
-
-    def _read(self) -> tuple[Journal, World]:
-        """The journal at the place that we were given, and the world as it was there."""
-        request = self.request
-        needed = (self.stream, "host", "journal")
-        journal = bootstrap.open_journal(
-            request["root"], request["run"], cursor=Cursor.load(request["cursor"]), only=needed
-        )
-        return journal, World.load(plainjson.loads(self.given))
-
-    def _read_anew(self) -> None:
-        """After an append that failed: our world has what the journal has not. What was asked for meanwhile is done."""
-        journal, world = self._read()
-        journal.refresh(world)
-        there = world.containers.get(self.container.id)
-        if there is None:
-            self.container.status = "removed"
-        else:
-            self.container.become(there)
-            world.containers[there.id] = self.container
-        bootstrap.give(self.engine, journal, world)
-        self.engine.settle(self.stream, why="recovery")
-        self.retry_at = 0
 
     def _checks(self) -> Checks | None:
         if not self.container.setting("health"):

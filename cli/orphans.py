@@ -8,7 +8,7 @@ from cli.report import line_of, say
 from cli.session import Session
 from effects import failpoints, net_links
 from effects.linux import LinuxHost
-from machine import decide, plan_network
+from machine import decide_host, plan_network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def remove(session: Session, *, why: str) -> tuple[list[str], list[str]]:
     """
     host, removed, failed = LinuxHost(), [], []
     found = find(session)
-    session.engine().decide(decide.sweep, [path.removeprefix(f"{session.root}/") for path in found], why=why)
+    session.engine().decide(
+        decide_host.sweep, [path.removeprefix(f"{session.root}/") for path in found], why=why
+    )
     for path in found:
         try:
             if _remove_one(session, host, path):

@@ -9,7 +9,7 @@ from cli.disk import ENDED, Disk
 from cli.images import remove_image
 from cli.report import line_of, say
 from cli.session import Session
-from machine import decide
+from machine import decide, decide_store
 from machine.errors import ImageInUse, MachineError
 from machine.subjects import Container, Image
 
@@ -134,4 +134,4 @@ class StillThere(MachineError):
 
 def _unused(world: World, among: list[str]) -> decide.Decision:
     """The removal of those of these layers that nothing stands on."""
-    return [(s, event) for s, event in decide.unused_layers(world) if s.partition("/")[2] in among]
+    return [(s, event) for s, event in decide_store.unused_layers(world) if s.partition("/")[2] in among]

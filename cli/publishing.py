@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from effects import layers
-from machine import decide
+from machine import decide_store
 from machine.events import ImagePublished
 
 TYPE_CHECKING = False
@@ -30,6 +30,6 @@ def finish_publishing(engine: Engine, job_id: str, *, why: str = "user") -> bool
     published: Decision = []
     if image:  # its layer is extracted by the first run, like that of any tar
         event = ImagePublished(name=image, layers=[], source=layers.source_of(path, found))
-        published = decide.publish_image(engine.world, None, event)
-    engine.decide(decide.finish_job, job_id, path, published, why=why)
+        published = decide_store.publish_image(engine.world, None, event)
+    engine.decide(decide_store.finish_job, job_id, path, published, why=why)
     return True

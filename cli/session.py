@@ -157,10 +157,12 @@ class Session:
     def _imagine_boot(self, world: World) -> None:
         """A reader after a reboot sees what the first writer will note, without noting it."""
         if world.host.boot and world.host.boot != identity.boot_id():
+            from machine import decide_host  # once a boot
+
             now = Here(
                 identity.boot_id(), world.host.machine, root=world.host.root, path=world.host.path, spaces=[]
             )
-            for stream, event in decide.note_boot(world, now):
+            for stream, event in decide_host.note_boot(world, now):
                 event.s, event.n, event.v = stream, 0, world.version(stream) + 1
                 event.ts = event.up = 0
                 event.op, event.by, event.why = "", {}, "reboot"
@@ -213,8 +215,10 @@ class Session:
             raise ForeignRoot(self.root, strange)
         if not strange and home.at_home(host, here):
             return
+        from machine import decide_host  # once a boot
+
         begun, why = host.boot, "moved" if strange else "reboot"
-        engine.decide(decide.note_boot, here, moved=bool(strange), why=why)
+        engine.decide(decide_host.note_boot, here, moved=bool(strange), why=why)
         self.places = engine.places = bootstrap.places(self.root, self.run, engine.journal, engine.world)
         if begun and (strange or begun != here.boot):
             settler = self.settler()

@@ -73,9 +73,10 @@ class Settler:
         engine, subject = self.engine, self.engine.world.subject(stream)
         if isinstance(subject, Job):
             from cli.publishing import finish_publishing
+            from machine import decide_store
 
             if not finish_publishing(engine, subject.id, why=why):
-                engine.decide(decide.abandon_job, subject.id, "its command died", why=why)
+                engine.decide(decide_store.abandon_job, subject.id, "its command died", why=why)
         engine.observe(stream, why=why)
         engine.settle(stream, why=why)
         if isinstance(subject, Container) and engine.decide(decide.give_up, subject.id, why=why):

@@ -11,14 +11,10 @@ from machine import restarts
 from machine.errors import (
     AmbiguousPrefix,
     IllegalTransition,
-    ImageInUse,
-    MachineError,
     NameInUse,
     NoSuchContainer,
     NoSuchImage,
 )
-from machine.home import Here, at_home
-from machine.resources import LIVE
 from machine.subjects import Container
 from machine.table import TABLE, VERBS
 from machine.world import World
@@ -36,7 +32,6 @@ if TYPE_CHECKING:
 
 ID_LENGTH = 64
 SIGKILL = 9
-SWEPT_NAMED = 20  # paths that an event names; a line of the journal is no list of ten thousand
 
 
 def find(world: World, reference: str) -> Container:
@@ -95,10 +90,10 @@ def start(world: World, container_id: str, *, busy: Busy = ()) -> Decision:
     if c.status in ("running", "starting"):
         return []
     check(c, "start")
-    return [(c.stream, ev.ContainerStartRequested(**_leases(world, c, busy)))]
+    return [(c.stream, ev.ContainerStartRequested(**leases_of(world, c, busy)))]
 
 
-def _leases(world: World, c: Container, busy: Busy = (), granted: Sequence[Holder] = ()) -> dict[str, Any]:
+def leases_of(world: World, c: Container, busy: Busy = (), granted: Sequence[Holder] = ()) -> dict[str, Any]:
     if c.setting("network") in ("none", "host"):
         return {}
     from machine import leases  # what has no network does without
@@ -273,118 +268,6 @@ def end_exec(world: World, container_id: str, exec_id: str, code: int | None) ->
     return [(c.stream, ev.ExecExited(exec=exec_id, code=code))]
 
 
-# --- images, layers, jobs ----------------------------------------------------------------------------
-
-
 def note(_world: World, stream: str, event: Event) -> Decision:
     """A fact that no state forbids."""
     return [(stream, event)]
-
-
-def begin_job(_world: World, started: ev.JobStarted) -> Decision:
-    return [(f"job/{started.id}", started)]
-
-
-def finish_job(world: World, job_id: str, result: str, published: Decision | None = None) -> Decision:
-    """The job's work and its end are one fact: `published` is appended with it."""
-    job = world.jobs.get(job_id)
-    assert job is not None, "only a job that was begun is finished"
-    return [*(published or []), (job.stream, ev.JobFinished(result=result))]
-
-
-def abandon_job(world: World, job_id: str, reason: str) -> Decision:
-    job = world.jobs.get(job_id)
-    if job is None or job.status != "working":
-        return []
-    return [(job.stream, ev.JobAbandoned(reason=reason))]
-
-
-def publish_image(world: World, layer: ev.LayerPublished | None, image: ev.ImagePublished) -> Decision:
-    """An image, and its layer where that is new."""
-    decision: Decision = []
-    if layer is not None:
-        known = world.layers.get(layer.digest)
-        if known is None or known.status != "published":
-            decision.append((f"layer/{layer.digest}", layer))
-    decision.append((f"image/{image.name}", image))
-    return decision
-
-
-def remove_image(world: World, name: str, *, force: bool = False) -> Decision:
-    """Drop the name, and every layer that nothing else stands on. ImageInUse while containers do."""
-    image = world.images.get(name)
-    if image is None or image.status != "published":
-        raise NoSuchImage(name, "a removed one")
-    users = [c.name for c in world.containers.values() if c.image == name and c.status != "removed"]
-    if users and not force:
-        raise ImageInUse(name, users)
-    decision: Decision = [(f"image/{name}", ev.ImageRemoved(name=name))]
-    return decision + unused_layers(world, without=name)
-
-
-def unused_layers(world: World, *, without: str = "") -> Decision:
-    """The removal of every published layer that neither an image (but `without`) nor a container needs."""
-    needed = {digest for c in world.containers.values() for digest in c.layers}
-    for image in world.images.values():
-        if image.name != without and image.status == "published":
-            needed.update(image.layers)
-    return [
-        (layer.stream, ev.LayerRemoveRequested())
-        for layer in world.layers.values()
-        if layer.status == "published" and layer.digest not in needed
-    ]
-
-
-# --- the host ----------------------------------------------------------------------------------------
-
-
-def sweep(_world: World, paths: list[str]) -> Decision:
-    """The removal of what lies in the store unaccounted for: paths below ROOT."""
-    return [("host", ev.HostSwept(paths=paths[:SWEPT_NAMED], count=len(paths)))] if paths else []
-
-
-def note_boot(world: World, here: Here, *, moved: bool = False) -> Decision:
-    """The first command of a boot: what lived has died, in one append. Nothing in the same boot, unless `moved`.
-
-    Containers that were to be removed at their end, and have ended or never begun, are removed.
-    """
-    if at_home(world.host, here) and not moved:
-        return []
-    decision: Decision = []
-    if world.host.boot and (moved or world.host.boot != here.boot):
-        for c in world.containers.values():
-            if c.status in LIVE or (c.status == "removing" and c.holding("init") is not None):
-                decision += note_exit(
-                    world, c.id, code=None, reason="lost: moved" if moved else "lost: reboot"
-                )
-            elif c.setting("auto_remove") and c.status in TABLE["rm"]:
-                # Whoever would have started or removed it has died; its name must not stay taken.
-                decision.append((c.stream, ev.ContainerRemoveRequested()))
-            elif (again := restarts.after_boot(c)) is not None and _has_leases(world, c, again, decision):
-                decision.append((c.stream, again))
-    # Last: the exits are noted of what was held before, then the boot drops what died with the kernel.
-    noted = ev.HostBooted(
-        boot=here.boot,
-        machine=here.machine,
-        root=here.root,
-        path=here.path,
-        spaces=here.spaces,
-        id=here.fresh if moved else world.host.id,
-    )
-    decision.append(("host", noted))
-    return decision
-
-
-def _has_leases(world: World, c: Container, again: ev.ContainerRestartRequested, so_far: Decision) -> bool:
-    """Whether it can have what it needs of its networks, which it then gets: it had given that back at its end."""
-    if c.setting("network") in ("none", "host"):
-        return True
-    from machine.leases import Holder
-
-    granted = [Holder(stream, event) for stream, event in so_far if hasattr(event, "endpoints")]
-    try:
-        leases = _leases(world, c, granted=granted)
-    except MachineError:
-        return False
-    again.endpoints, again.ports = leases.get("endpoints", []), leases.get("ports", [])
-    return True

@@ -6,7 +6,7 @@ import errno
 from typing import Any
 
 from eventstore.schema import Schema
-from machine import decide, networks
+from machine import decide, decide_host, networks
 from machine import events as ev
 from machine.decide_health import note_health
 from machine.events import SCHEMA
@@ -86,8 +86,8 @@ def find(status: str) -> Step:
 
 def sweep(computer: Computer) -> None:
     """Twice: much, and a little."""
-    computer.decide(decide.sweep, [f"layers/{number:064x}" for number in range(30)])
-    computer.decide(decide.sweep, ["staging/5ca1ab1e"], why="replay")
+    computer.decide(decide_host.sweep, [f"layers/{number:064x}" for number in range(30)])
+    computer.decide(decide_host.sweep, ["staging/5ca1ab1e"], why="replay")
 
 
 def end_as_asked(computer: Computer) -> None:

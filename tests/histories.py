@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from eventstore.event import Event
-from machine import decide
+from machine import decide, decide_host
 from machine import events as ev
 from machine.home import Here
 from machine.lifecycle import STATUSES
@@ -161,7 +161,7 @@ def in_status(status: str, **settings: Any) -> History:
     """A container `c1` that came to `status` by legal steps, settled or in the midst of settling."""
     stream = f"container/{container_id('a')}"
     history = History()
-    history.decide(decide.note_boot, here(BOOT, MACHINE))
+    history.decide(decide_host.note_boot, here(BOOT, MACHINE))
     history.decide(decide.create, created("c1", **settings))
     if status == "creating":
         return history
@@ -194,7 +194,7 @@ def in_status(status: str, **settings: Any) -> History:
 def alive(name: str = "c1", digit: str = "a", **settings: Any) -> History:
     """A container that runs."""
     history = History()
-    history.decide(decide.note_boot, here(BOOT, MACHINE))
+    history.decide(decide_host.note_boot, here(BOOT, MACHINE))
     history.decide(decide.create, created(name, digit, **settings))
     history.settle(f"container/{container_id(digit)}")
     history.decide(decide.start, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from machine import decide, networks
+from machine import decide, decide_host, networks
 from machine.addresses import subnet
 from machine.networks import Wanted
 from machine.subjects import Container, Network
@@ -28,7 +28,7 @@ def connection(network_id: str = N1, name: str = "net", **more: Any) -> dict[str
 
 def history(*asked: Wanted) -> History:
     found = History()
-    found.decide(decide.note_boot, here(BOOT, MACHINE))
+    found.decide(decide_host.note_boot, here(BOOT, MACHINE))
     for one in asked or (a_network(),):
         found.decide(networks.create, one)
         found.settle(f"network/{one.id}")

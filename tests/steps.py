@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from effects import process_file
-from machine import decide
+from machine import decide, decide_store
 from machine import events as ev
 from tests.fakes import fused
 from tests.world import LAYER, SECOND, SECRETS, Computer, Step, an_id
@@ -102,14 +102,14 @@ def run_a_job(digest: str, *, fails: bool = False, publishes: bool = False) -> S
         computer.ids += 1
         job_id, staging = an_id(computer.ids), f"/root/staging/{an_id(computer.ids)}"
         computer.decide(
-            decide.begin_job,
+            decide_store.begin_job,
             ev.JobStarted(id=job_id, kind="import", subject="x.tar", target="x", staging=staging),
         )
         host, layer = fused(computer.host, computer.fuse), f"/root/layers/{digest}"
         host.make_dir(f"{staging}/fs", 0o755)
         host.sync(staging)
         if fails:
-            computer.decide(decide.abandon_job, job_id, "it was no tar")
+            computer.decide(decide_store.abandon_job, job_id, "it was no tar")
             return
         if not host.exists(layer):
             host.rename(staging, layer)
@@ -117,15 +117,15 @@ def run_a_job(digest: str, *, fails: bool = False, publishes: bool = False) -> S
         if publishes:  # a commit tells of the file first, and gives it its name then
             intent = ev.JobPublishing(path="/root/x.tar", inode=7, image="x")
             computer.decide(decide.note, f"job/{job_id}", intent)
-        published = decide.publish_image(
+        published = decide_store.publish_image(
             computer.world,
             ev.LayerPublished(digest=digest, size=1, entries=1, path=layer),
             ev.ImagePublished(name="x", layers=[digest], source={"path": "/root/x.tar"}),
         )
-        computer.decide(decide.finish_job, job_id, "x", published)
+        computer.decide(decide_store.finish_job, job_id, "x", published)
 
     return step
 
 
 def remove_image(name: str) -> Step:
-    return lambda computer: computer.decide(decide.remove_image, name)
+    return lambda computer: computer.decide(decide_store.remove_image, name)

@@ -10,7 +10,7 @@ from effects.identity import boot_id
 from eventstore.journal import Journal
 from eventstore.reader import read_events
 from eventstore.segments import segment_numbers
-from machine import decide
+from machine import decide, decide_host
 from machine.events import SCHEMA
 from machine.world import World
 from tests.histories import History, created, here
@@ -50,7 +50,7 @@ class Timed(Written):
         )
         History.__init__(self)
         self.journal.refresh(self.world)
-        self.decide(decide.note_boot, here(boot_id(), machine_id()))
+        self.decide(decide_host.note_boot, here(boot_id(), machine_id()))
 
     @classmethod
     def reopened(cls, past: Timed) -> Timed:

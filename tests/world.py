@@ -14,7 +14,7 @@ from typing import Any
 from effects.handler import Effects
 from effects.registry import HANDLERS
 from eventstore.errors import JournalError
-from machine import decide
+from machine import decide, decide_host, decide_store
 from machine import events as ev
 from machine.engine import Actor, Engine
 from machine.errors import MachineError
@@ -76,10 +76,10 @@ class Computer:
 
     def _install(self) -> None:
         """The boot is noted, and the image `busybox` with its one layer is there."""
-        self.engine.decide(decide.note_boot, here(self.kernel.boot, "machine-1"))
+        self.engine.decide(decide_host.note_boot, here(self.kernel.boot, "machine-1"))
         layer = ev.LayerPublished(digest=LAYER, size=1, entries=1, path=f"/root/layers/{LAYER}")
         image = ev.ImagePublished(name="busybox", layers=[LAYER], source={"path": "/root/busybox.tar"})
-        self.engine.decide(decide.publish_image, layer, image)
+        self.engine.decide(decide_store.publish_image, layer, image)
 
     # --- processes of ours -----------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class Computer:
         ):  # a network may have gone: the host is last as well
             stream = subject.stream
             if isinstance(subject, Job):
-                self.engine.decide(decide.abandon_job, subject.id, "its command died", why="recovery")
+                self.engine.decide(decide_store.abandon_job, subject.id, "its command died", why="recovery")
             self.engine.observe(stream, why="recovery")
             self.engine.settle(stream, why="recovery")
             if isinstance(subject, Container):
@@ -163,7 +163,7 @@ class Computer:
         self.disk.power_cut()
         self.furnish_run()
         self.another_process()
-        self.engine.decide(decide.note_boot, here(self.kernel.boot, "machine-1"), why="reboot")
+        self.engine.decide(decide_host.note_boot, here(self.kernel.boot, "machine-1"), why="reboot")
         self.recover()
 
     def ask(self, step: Step) -> None:

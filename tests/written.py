@@ -13,7 +13,7 @@ from cli.main import main
 from effects.identity import boot_id
 from eventstore.event import Event
 from eventstore.journal import Journal
-from machine import decide
+from machine import decide, decide_host
 from machine.events import SCHEMA
 from tests.histories import History, container_id, created, here
 from tests.inmates import Inmate
@@ -31,7 +31,7 @@ class Written(History):
         self.journal = Journal.open_or_create(f"{self.root}/journal", SCHEMA, run_dir=self.run)
         super().__init__()
         self.journal.refresh(self.world)
-        self.decide(decide.note_boot, here(boot_id(), machine_id()))
+        self.decide(decide_host.note_boot, here(boot_id(), machine_id()))
 
     def note(self, stream: str, event: Event) -> Event:
         with self.journal.transaction(self.world, by=self.by, why=self.why, op="0badcafe") as tx:

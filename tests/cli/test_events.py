@@ -15,7 +15,7 @@ import pytest
 
 from eventstore.archive import archive
 from eventstore.segments import name_of
-from machine import decide
+from machine import decide, decide_store
 from machine import events as ev
 from machine.events import SCHEMA
 from machine.story import sentence
@@ -124,8 +124,8 @@ def test_a_job_is_about_the_container_and_the_image_that_it_works_on(
 ) -> None:
     past.born("c1", "a")
     started = ev.JobStarted(id="1" * 32, kind="commit", subject="c1", target="mine", staging="/s/1")
-    past.decide(decide.begin_job, started)
-    past.decide(decide.finish_job, "1" * 32, "sha")
+    past.decide(decide_store.begin_job, started)
+    past.decide(decide_store.finish_job, "1" * 32, "sha")
     job = [event.n for event in past.events if event.s == f"job/{'1' * 32}"]
 
     assert [n for n in told(past, capfd, "container=c1") if n in job] == job

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.commands import history as command
-from machine import decide
+from machine import decide, decide_store
 from machine import events as ev
 from machine.story import sentence
 from tests.histories import container_id, created, failing
@@ -302,10 +302,10 @@ def worked(past: Written) -> Written:
         started = ev.JobStarted(
             id=digit * 32, kind=kind, subject=f"/{kind}.tar", target="busybox", staging=f"/s/{digit}"
         )
-        past.decide(decide.begin_job, started)
+        past.decide(decide_store.begin_job, started)
         past.settle(f"job/{digit * 32}")
-    past.decide(decide.finish_job, "1" * 32, "sha")
-    past.decide(decide.abandon_job, "2" * 32, "disk full")
+    past.decide(decide_store.finish_job, "1" * 32, "sha")
+    past.decide(decide_store.abandon_job, "2" * 32, "disk full")
     past.settle(f"job/{'1' * 32}")
     past.settle(f"job/{'2' * 32}", failing(("undo", "staging")))
     return past

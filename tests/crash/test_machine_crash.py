@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from eventstore.errors import JournalError
-from machine import decide, networks
+from machine import decide, decide_store, networks
 from machine.errors import MachineError
 from machine.events import SCHEMA
 from machine.plan import wanted
@@ -198,7 +198,7 @@ def remove_everything(computer: Computer) -> None:
             computer.decide(networks.remove, network.id)
     for image in list(computer.world.images.values()):
         if image.status == "published" and image.name != "busybox":
-            computer.decide(decide.remove_image, image.name)
+            computer.decide(decide_store.remove_image, image.name)
     computer.sweep()
 
     assert (computer.world.containers, computer.world.names, computer.world.jobs) == ({}, {}, {})

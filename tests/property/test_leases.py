@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from machine import decide, networks
+from machine import decide, decide_host, networks
 from machine.addresses import subnet
 from machine.errors import MachineError
 from machine.networks import Wanted
@@ -68,7 +68,7 @@ class Lives:
 
     def reboot(self) -> None:
         self.boots += 1
-        self.decide(decide.note_boot, here(f"{BOOT}-{self.boots}", MACHINE))
+        self.decide(decide_host.note_boot, here(f"{BOOT}-{self.boots}", MACHINE))
 
     def make(self, name: str) -> None:
         self.ids += 1

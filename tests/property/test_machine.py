@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from machine import decide
+from machine import decide, decide_host
 from machine import events as ev
 from machine.errors import MachineError
 from machine.plan import Step, leftover_steps, plan, wanted
@@ -40,7 +40,7 @@ class Machine:
 
     def reboot(self) -> None:
         self.boots += 1
-        self.history.decide(decide.note_boot, here(f"boot-{self.boots}", MACHINE))
+        self.history.decide(decide_host.note_boot, here(f"boot-{self.boots}", MACHINE))
 
     def ask(self, verb: str, name: str, choice: bool) -> bool:
         """Give one command; False where it was refused."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eventstore.event import Event
-from machine import decide
+from machine import decide, decide_host
 from machine import events as ev
 from machine.lifecycle import EXIT_REASONS, LIVE
 from machine.table import TABLE
@@ -131,11 +131,11 @@ def test_what_run_made_for_one_run_and_never_started_is_given_up(
 
 
 def test_a_sweep_names_some_and_counts_all() -> None:
-    assert decide.sweep(World(), []) == []
-    ((stream, event),) = decide.sweep(World(), [f"layers/{number}" for number in range(1000)])
+    assert decide_host.sweep(World(), []) == []
+    ((stream, event),) = decide_host.sweep(World(), [f"layers/{number}" for number in range(1000)])
 
     assert stream == "host"
-    assert (len(event.payload()["paths"]), event.payload()["count"]) == (decide.SWEPT_NAMED, 1000)
+    assert (len(event.payload()["paths"]), event.payload()["count"]) == (decide_host.SWEPT_NAMED, 1000)
 
 
 def test_update_merges_limits_and_leaves_other_settings() -> None:
@@ -177,11 +177,11 @@ def test_the_monitor_is_known_by_pid_start_and_boot() -> None:
 
 
 def test_the_first_boot_ever_is_noted_alone() -> None:
-    assert tags(decide.note_boot(World(), here(BOOT, MACHINE))) == ["host.booted"]
+    assert tags(decide_host.note_boot(World(), here(BOOT, MACHINE))) == ["host.booted"]
 
 
 def test_the_same_boot_is_noted_once() -> None:
-    assert decide.note_boot(in_status("running").world, here(BOOT, MACHINE)) == []
+    assert decide_host.note_boot(in_status("running").world, here(BOOT, MACHINE)) == []
 
 
 @pytest.mark.parametrize("status", IN_LIFE)
@@ -189,7 +189,7 @@ def test_a_reboot_ends_what_lived_with_an_unknown_code(status: str) -> None:
     history = in_status(status)
     held_process = history.world.containers[C1].holding("init") is not None
 
-    noted = history.decide(decide.note_boot, here("boot-2", MACHINE))
+    noted = history.decide(decide_host.note_boot, here("boot-2", MACHINE))
 
     expected = ["container.exited"] if status in LIVE or (status == "removing" and held_process) else []
     assert tags(noted) == [*expected, "host.booted"]
@@ -201,7 +201,7 @@ def test_a_reboot_ends_what_lived_with_an_unknown_code(status: str) -> None:
 def test_a_reboot_frees_the_name_of_every_container_that_was_to_be_removed(status: str) -> None:
     """S04: also of those whose command died before they were started or after they failed."""
     history = in_status(status, auto_remove=True)
-    history.decide(decide.note_boot, here("boot-2", MACHINE))
+    history.decide(decide_host.note_boot, here("boot-2", MACHINE))
 
     assert history.world.names == {}
 
@@ -210,7 +210,7 @@ def test_a_removal_cut_short_by_a_reboot_keeps_the_exit_it_had() -> None:
     history = in_status("exited")
     history.settle(STREAM)
     history.decide(decide.remove, "c1")
-    history.decide(decide.note_boot, here("boot-2", MACHINE))
+    history.decide(decide_host.note_boot, here("boot-2", MACHINE))
 
     last = history.world.containers[C1].exit
     assert last is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from machine import decide
+from machine import decide, decide_store
 from machine import events as ev
 from machine.errors import ImageInUse, MachineError, NoSuchImage
 from tests.histories import LAYER, History, created
@@ -29,7 +29,7 @@ def with_images(**images: list[str]) -> History:
     history = History()
     for name, layers in images.items():
         for digest in layers:
-            history.decide(decide.publish_image, layer(digest), image(name, *layers))
+            history.decide(decide_store.publish_image, layer(digest), image(name, *layers))
     return history
 
 
@@ -40,15 +40,17 @@ def on_image(name: str, *layers: str) -> ev.ContainerCreated:
 def test_a_known_layer_is_not_published_again() -> None:
     history = with_images(one=[LAYER])
 
-    assert tags(decide.publish_image(history.world, layer(), image("two", LAYER))) == ["image.published"]
+    assert tags(decide_store.publish_image(history.world, layer(), image("two", LAYER))) == [
+        "image.published"
+    ]
 
 
 def test_a_removed_layer_is_published_again() -> None:
     history = with_images(one=[LAYER])
-    history.decide(decide.remove_image, "one")
+    history.decide(decide_store.remove_image, "one")
     history.settle_all()
 
-    assert tags(decide.publish_image(history.world, layer(), image("one", LAYER))) == [
+    assert tags(decide_store.publish_image(history.world, layer(), image("one", LAYER))) == [
         "layer.published",
         "image.published",
     ]
@@ -57,7 +59,7 @@ def test_a_removed_layer_is_published_again() -> None:
 def test_removing_an_image_removes_the_layers_that_nothing_else_needs() -> None:
     history = with_images(one=["shared", "own"], two=["shared"])
 
-    assert [(stream, event.tag) for stream, event in decide.remove_image(history.world, "one")] == [
+    assert [(stream, event.tag) for stream, event in decide_store.remove_image(history.world, "one")] == [
         ("image/one", "image.removed"),
         ("layer/own", "layer.remove_requested"),
     ]
@@ -67,10 +69,10 @@ def test_an_image_in_use_is_removed_only_by_force_and_keeps_the_layers_in_use() 
     history = with_images(one=["used", "free"])
     history.decide(decide.create, on_image("one", "used"))
     with pytest.raises(ImageInUse) as caught:
-        decide.remove_image(history.world, "one")
+        decide_store.remove_image(history.world, "one")
 
     assert caught.value.names == ["c1"]
-    assert [stream for stream, _ in decide.remove_image(history.world, "one", force=True)] == [
+    assert [stream for stream, _ in decide_store.remove_image(history.world, "one", force=True)] == [
         "image/one",
         "layer/free",
     ]
@@ -79,15 +81,15 @@ def test_an_image_in_use_is_removed_only_by_force_and_keeps_the_layers_in_use() 
 @pytest.mark.parametrize("name", ["one", "never"])
 def test_an_image_that_is_not_there_cannot_be_removed(name: str) -> None:
     history = with_images(one=["own"])
-    history.decide(decide.remove_image, "one")
+    history.decide(decide_store.remove_image, "one")
 
     with pytest.raises(NoSuchImage):
-        decide.remove_image(history.world, name)
+        decide_store.remove_image(history.world, name)
 
 
 def test_a_container_cannot_be_created_on_a_layer_that_is_being_removed() -> None:
     history = with_images(one=["own"])
-    history.decide(decide.remove_image, "one")
+    history.decide(decide_store.remove_image, "one")
 
     with pytest.raises(NoSuchImage):
         decide.create(history.world, on_image("one", "own"))
@@ -101,10 +103,10 @@ def job(digit: str = "1") -> ev.JobStarted:
 
 def test_a_jobs_end_and_what_it_publishes_are_one_append() -> None:
     history = History()
-    history.decide(decide.begin_job, job())
-    published = decide.publish_image(history.world, layer(), image("one", LAYER))
+    history.decide(decide_store.begin_job, job())
+    published = decide_store.publish_image(history.world, layer(), image("one", LAYER))
 
-    assert tags(decide.finish_job(history.world, "1" * 32, "one", published)) == [
+    assert tags(decide_store.finish_job(history.world, "1" * 32, "one", published)) == [
         "layer.published",
         "image.published",
         "job.finished",
@@ -113,14 +115,14 @@ def test_a_jobs_end_and_what_it_publishes_are_one_append() -> None:
 
 def test_a_job_is_abandoned_once_and_not_after_its_end() -> None:
     history = History()
-    history.decide(decide.begin_job, job("1"))
-    history.decide(decide.begin_job, job("2"))
+    history.decide(decide_store.begin_job, job("1"))
+    history.decide(decide_store.begin_job, job("2"))
     history.settle_all()
-    history.decide(decide.finish_job, "2" * 32, "done")
-    assert tags(history.decide(decide.abandon_job, "1" * 32, "its command died")) == ["job.abandoned"]
+    history.decide(decide_store.finish_job, "2" * 32, "done")
+    assert tags(history.decide(decide_store.abandon_job, "1" * 32, "its command died")) == ["job.abandoned"]
 
-    assert decide.abandon_job(history.world, "1" * 32, "again") == []
-    assert decide.abandon_job(history.world, "2" * 32, "too late") == []
+    assert decide_store.abandon_job(history.world, "1" * 32, "again") == []
+    assert decide_store.abandon_job(history.world, "2" * 32, "too late") == []
 
 
 def test_every_refusal_has_an_exit_code_of_its_own_or_the_engines() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from eventstore.errors import WriteFailed
-from machine import decide
+from machine import decide, decide_host
 from machine.events import SCHEMA
 from machine.resources import MAKES_ROOM
 from tests.engine_bench import C1, STREAM, Bench, Refusal
@@ -175,7 +175,7 @@ def test_on_a_full_disk_nothing_new_begins_and_nothing_is_half_appended() -> Non
             engine.decide(decide.remove, "c1"),
         ),
         lambda engine: (
-            engine.decide(decide.note_boot, here("boot-2", MACHINE)),
+            engine.decide(decide_host.note_boot, here("boot-2", MACHINE)),
             engine.decide(decide.remove, "c1"),
         ),
     ],
@@ -184,7 +184,7 @@ def test_on_a_full_disk_nothing_new_begins_and_nothing_is_half_appended() -> Non
 def test_on_a_full_disk_what_runs_can_end_and_be_removed(end: Any) -> None:
     """S35: the space that it takes is what is to be freed."""
     bench = Bench()
-    bench.engine.decide(decide.note_boot, here(BOOT, MACHINE))
+    bench.engine.decide(decide_host.note_boot, here(BOOT, MACHINE))
     bench.running()
     bench.lines.full = True
     end(bench.engine)

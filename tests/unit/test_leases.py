@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from machine import decide, networks
+from machine import decide, decide_host, networks
 from machine import events as ev
 from machine.addresses import parse
 from machine.errors import MachineError
@@ -105,7 +105,7 @@ def test_what_always_starts_again_after_a_boot_gets_what_nobody_else_has() -> No
         found.decide(decide.note_exit, c.id, code=0)
         found.settle(c.stream)
     last = start(found, add(found, "three", "c", restart=always))
-    found.decide(decide.note_boot, here("boot-2", MACHINE))
+    found.decide(decide_host.note_boot, here("boot-2", MACHINE))
 
     assert {c.status for c in (*stopped, last)} == {"restarting"}
     assert [addresses(c) for c in (last, *stopped)] == [

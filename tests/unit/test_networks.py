@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from machine import decide, networks
+from machine import decide_host, networks
 from machine import events as ev
 from machine.addresses import subnet
 from machine.errors import AmbiguousPrefix, InvalidValue
@@ -182,7 +182,7 @@ def test_a_bridge_that_is_lost_takes_its_name_server_with_it() -> None:
 def test_a_reboot_forgets_all_of_it_and_it_is_made_anew() -> None:
     found = history()
     c = start(found, add(found))
-    found.decide(decide.note_boot, here("boot-2", MACHINE))
+    found.decide(decide_host.note_boot, here("boot-2", MACHINE))
 
     assert (net(found).held, found.world.host.held, c.endpoints) == ([], [], [])
     assert found.settle("host") == ["do forwarding", "do firewall"]
@@ -193,6 +193,6 @@ def test_a_reboot_forgets_all_of_it_and_it_is_made_anew() -> None:
 def test_a_network_that_was_being_removed_is_gone_after_a_reboot() -> None:
     found = history()
     found.decide(networks.remove, "net")
-    found.decide(decide.note_boot, here("boot-2", MACHINE))
+    found.decide(decide_host.note_boot, here("boot-2", MACHINE))
 
     assert (found.world.networks, found.world.host.status) == ({}, "idle")

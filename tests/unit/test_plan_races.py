@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from machine import decide
+from machine import decide, decide_host, decide_store
 from machine import events as ev
 from machine.plan import Step, leftover_steps, plan
 from machine.subjects import Container
@@ -167,7 +167,7 @@ def test_what_is_held_after_a_reboot_is_settled_without_touching_what_died(statu
     history = in_status(status)
     history.settle(STREAM)
     linked = "root_link" in kinds(history)
-    history.decide(decide.note_boot, here("boot-2", MACHINE))
+    history.decide(decide_host.note_boot, here("boot-2", MACHINE))
 
     assert history.settle(STREAM) == (["undo root_link"] if linked else [])
     assert kinds(history) == ["directory"]
@@ -206,9 +206,9 @@ JOB = ev.JobStarted(id="1" * 32, kind="import", subject="x", target="x", staging
 PUBLISHED: dict[str, Any] = {"digest": LAYER, "size": 1, "entries": 1, "path": f"/root/layers/{LAYER}"}
 
 
-@pytest.mark.parametrize("end", [decide.finish_job, decide.abandon_job])
+@pytest.mark.parametrize("end", [decide_store.finish_job, decide_store.abandon_job])
 def test_a_job_holds_its_staging_directory_until_its_end(end: Any) -> None:
-    history = History(decide.begin_job(History().world, JOB))
+    history = History(decide_store.begin_job(History().world, JOB))
     stream = f"job/{JOB.id}"
 
     assert history.settle(stream) == ["do staging"]

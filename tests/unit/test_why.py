@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from eventstore.codec import decode
-from machine import decide
+from machine import decide, decide_host
 from machine import events as ev
 from machine.decide_health import note_health
 from machine.events import SCHEMA
@@ -200,7 +200,7 @@ class By(History):
 def running(**settings: Any) -> By:
     """c1, run by alice."""
     history = By()
-    history.decide(decide.note_boot, here("boot-1", MACHINE))
+    history.decide(decide_host.note_boot, here("boot-1", MACHINE))
     history.decide(decide.create, created("c1", **settings))
     history.settle(STREAM)
     history.decide(decide.start, "c1")
@@ -330,7 +330,7 @@ def test_a_monitor_that_died_is_told_with_who_gave_it_another() -> None:
 def unfinished() -> By:
     """Alice's command has decided to create c1, and then died."""
     history = By()
-    history.decide(decide.note_boot, here("boot-1", MACHINE))
+    history.decide(decide_host.note_boot, here("boot-1", MACHINE))
     history.decide(decide.create, created("c1"))
     return history
 
@@ -378,7 +378,7 @@ def test_a_failed_start_by_another_command_is_told_with_who_asked() -> None:
 
 def test_a_boot_that_nobody_has_noted_is_told_as_such() -> None:
     history = running()
-    imagined = decide.note_boot(history.world, here("boot-2", MACHINE))
+    imagined = decide_host.note_boot(history.world, here("boot-2", MACHINE))
     for stream, event in imagined:
         event.s, event.n, event.v, event.ts, event.up = stream, 0, 99, 0, 0
         event.op, event.by, event.why = "", {}, "reboot"
@@ -398,7 +398,7 @@ def test_impossible_events_are_told_by_number() -> None:
 
 def test_what_was_removed_by_a_boot_and_what_never_was_are_told_apart() -> None:
     history = running(auto_remove=True)
-    history.acting(2, "ps", "reboot").decide(decide.note_boot, here("boot-2", MACHINE))
+    history.acting(2, "ps", "reboot").decide(decide_host.note_boot, here("boot-2", MACHINE))
     history.settle(STREAM)
 
     assert "It was to be removed at its end (--rm), so mydocker removed it" in " ".join(told(history.events))
@@ -435,7 +435,7 @@ def test_the_policy_after_a_boot_has_a_sentence() -> None:
     history.acting(2, "stop c1").decide(decide.stop, "c1")
     ended(history, code=0)
     assert after_boot(history.world.containers[ID]) is not None
-    history.acting(2, "ps", "reboot").decide(decide.note_boot, here("boot-2", MACHINE))
+    history.acting(2, "ps", "reboot").decide(decide_host.note_boot, here("boot-2", MACHINE))
 
     assert "Its restart policy (always) starts it 0 s after that end." in told(history.events)
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from eventstore import plainjson
-from machine import decide, networks
+from machine import decide, decide_store, networks
 from machine import events as ev
 from machine.plan import plan
 from machine.subjects import Container, Held, Host, Image, Job, Layer, Slots
@@ -54,11 +54,14 @@ def busy() -> History:
     history.decide(decide.create, created("going", "d"))
     published = ev.LayerPublished(digest=LAYER, size=1, entries=1, path="/x")
     history.decide(
-        decide.publish_image, published, ev.ImagePublished(name="i", layers=[LAYER], source={"path": "/x"})
+        decide_store.publish_image,
+        published,
+        ev.ImagePublished(name="i", layers=[LAYER], source={"path": "/x"}),
     )
-    history.decide(decide.remove_image, "i")
+    history.decide(decide_store.remove_image, "i")
     history.decide(
-        decide.begin_job, ev.JobStarted(id="1", kind="cp", subject="x", target="y", staging="/root/staging/1")
+        decide_store.begin_job,
+        ev.JobStarted(id="1", kind="cp", subject="x", target="y", staging="/root/staging/1"),
     )
     history.decide(networks.create, networks.Wanted("f" * 64, "net"))
     history.note(STREAM, ev.ContainerUnpauseRequested())

@@ -17,7 +17,7 @@ from cli import bootstrap
 from effects import identity
 from eventstore.bulk import bulk_decoder
 from eventstore.journal import Journal
-from machine import decide
+from machine import decide, decide_host
 from machine.engine import Actor, Engine
 from machine.events import SCHEMA, ContainerCreated, ExecStarted
 from machine.world import World
@@ -93,7 +93,7 @@ class Past:
         effects: Any = Obliging(self.boot)
         self.engine = Engine(unsynced, world, effects, where, Actor({}, ""))
         self.user("run")
-        self.engine.decide(decide.note_boot, bootstrap.here(root, ""), why="reboot")
+        self.engine.decide(decide_host.note_boot, bootstrap.here(root, ""), why="reboot")
 
     def user(self, words: str) -> None:
         """From now on somebody at a shell acts, with another command."""
