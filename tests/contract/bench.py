@@ -32,6 +32,7 @@ NETWORK = {
 # The whole life of a container on a network; then what stands alone.
 LIFE = (*tuple(NETWORK)[:4], *CONTAINER[:3], "endpoint", "rules", *CONTAINER[3:])
 ALONE = ("staging",)
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 BUSYBOX = "/bin/busybox"
 SETTINGS: Spec = {
     "name": "contract",
@@ -226,6 +227,7 @@ class LinuxBench(Bench):
         self._outside = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         syscalls.unshare(syscalls.CLONE_NEWNET)
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        FORWARDING.write_text("0")  # a new namespace of IPv4 begins with what the machine's first one has
         super().__init__(str(base), root_id)
 
     def new_host(self) -> Host:
@@ -253,7 +255,7 @@ class LinuxBench(Bench):
         found += [f"table {table}" for family in ("inet", "bridge") for table in self.host.chains(family)]
         name = f"dnsmasq:{self.base}/run/{self.root_id}/dns/net"
         found += [f"server {server['pid']}" for server in self.host.processes_with(name)]
-        if Path("/proc/sys/net/ipv4/ip_forward").read_text() != "0\n":
+        if FORWARDING.read_text() != "0\n":
             found.append("forwarding")
         return found
 
