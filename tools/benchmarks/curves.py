@@ -50,6 +50,7 @@ def make(base: pathlib.Path) -> list[Place]:
         for count in CONTAINERS:
             root = base / f"{past}-{count}"
             copy(first, root)
+            run(Place(past, count, root).command("replay", "--fast", "--quiet", "--moved"))
             fill(root, f"{root}.run", 0, count)
             fill(root, f"{root}.run", 0, 1, ASKED.rstrip("0"))
             places.append(Place(past, count, root))
