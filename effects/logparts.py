@@ -217,7 +217,7 @@ class Stream:
         return dict(reversed(found.items()))
 
     def _ages(self, suffix: str) -> list[int]:
-        """Ages of the files called `name[.age]suffix`, newest first."""
+        """Ages that files called `name[.age]suffix` may have, newest first."""
         ages = []
         for entry in os.listdir(self._dir):
             name = entry.removesuffix(suffix)
@@ -226,7 +226,8 @@ class Stream:
                 ages.append(0)
             elif entry.endswith(suffix) and age != name and age.isascii() and age.isdigit():
                 ages.append(int(age))
-        return sorted(ages)
+        # Their neighbours too: in the midst of a rotation an age is missing for a moment.
+        return sorted({age + step for age in ages for step in (-1, 0, 1)} - {-1})
 
     def _give_indexes(self, beside: dict[int, Part]) -> None:
         """To each file the index that names its inode number; failing that, to those in `beside`, which are
