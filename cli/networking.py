@@ -164,7 +164,8 @@ def with_owner(error: PortBusy, busy: dict[hostnet.Port, int]) -> PortBusy:
         if (protocol, port) == (error.protocol, error.port) and (owner := hostnet.process_with(inode)):
             any_of_them = {"0.0.0.0", "::"} & {address, error.address}  # noqa: S104 - compared, not bound
             if address == error.address or any_of_them:
-                return PortBusy(error.protocol, error.address, error.port, owner)
+                who = f"process {owner[0]} ({owner[1]})"
+                return PortBusy(error.protocol, error.address, error.port, who)
     return error
 
 

@@ -145,3 +145,13 @@ def local_time(moment: int) -> str:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment // _SECOND))
     except (OverflowError, ValueError, OSError):  # a year that the C library cannot say
         return f"@{moment // _SECOND}"
+
+
+def documents(found: Sequence[dict[str, Any]], form: str | None) -> list[str]:
+    """What `inspect` prints: one JSON text, or with a template a line for each."""
+    if form is not None:
+        template = Template(form)
+        return [template.fill(document) for document in found]
+    import json  # lists do without
+
+    return [json.dumps(found, indent=4)]

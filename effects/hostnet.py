@@ -62,17 +62,17 @@ def busy() -> dict[Port, int]:
     return found
 
 
-def process_with(inode: int) -> str:
-    """`process 4711 (nginx)` of a socket's inode; "" where it cannot be told."""
+def process_with(inode: int) -> tuple[int, str] | None:
+    """(pid, name) of a process that has the socket of this inode; None where it cannot be told."""
     wanted = f"socket:[{inode}]"
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             if any(os.readlink(f"/proc/{pid}/fd/{fd}") == wanted for fd in os.listdir(f"/proc/{pid}/fd")):
                 with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-                    return f"process {pid} ({file.read().strip()})"
+                    return int(pid), file.read().strip()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # it, or its descriptor, has just gone; or it is more privileged than we are
-    return ""
+    return None
 
 
 def _rows(name: str, *, head: bool = True) -> list[list[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _socket
 import errno
-import os
 
 from effects.failure import StepFailed
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     Port = tuple[str, str, int]
 
 _KINDS = {"tcp": _socket.SOCK_STREAM, "udp": _socket.SOCK_DGRAM}
-_LISTEN = "0A"  # state TCP_LISTEN in /proc/net/tcp
 _MOST = 256  # sockets held: a process may have 1024 descriptors by default
 
 
@@ -103,33 +101,9 @@ def _refused(port: Port, error: OSError) -> StepFailed:
 
 def _by(protocol: str, number: int) -> str:
     """The end of a sentence, such as " by nginx (process 17)"; "" where that cannot be told."""
-    inodes = _inodes(protocol, number)
-    for name in os.listdir("/proc") if inodes else ():
-        if not name.isdigit():
-            continue
-        try:
-            links = {os.readlink(f"/proc/{name}/fd/{fd}") for fd in os.listdir(f"/proc/{name}/fd")}
-            if links & inodes:
-                with open(f"/proc/{name}/comm", "rb") as file:
-                    return f" by {file.read().decode(errors='replace').strip()} (process {name})"
-        except OSError:
-            continue  # it ended, or one of its descriptors did
+    from effects import hostnet  # only where one is refused
+
+    for (kind, _, port), inode in hostnet.busy().items():
+        if (kind, port) == (protocol, number) and (owner := hostnet.process_with(inode)) is not None:
+            return f" by {owner[1]} (process {owner[0]})"
     return ""
-
-
-def _inodes(protocol: str, number: int) -> set[str]:
-    """The sockets on that port, as /proc/PID/fd names them: proc_net(5), fields 2, 4 and 10."""
-    found = set()
-    for table in (protocol, f"{protocol}6"):
-        try:
-            with open(f"/proc/self/net/{table}", "rb") as file:
-                lines = file.read().decode().splitlines()[1:]
-        except FileNotFoundError:
-            continue
-        for line in lines:
-            fields = line.split()
-            if int(fields[1].rpartition(":")[2], 16) == number and (
-                protocol == "udp" or fields[3] == _LISTEN
-            ):
-                found.add(f"socket:[{fields[9]}]")
-    return found

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from cli.declare import argument, command, value
+from cli.render import documents
 from cli.report import echo
 from cli.session import Session, pass_session
 from machine import decide, projections
@@ -27,14 +26,8 @@ def inspect(session: Session, names: tuple[str, ...], form: str | None, at: str 
     world = session.world_at(at)
     chosen = [decide.find(world, name) for name in names]
     found = [projections.inspect(c, session.root, {} if at else _probes(session, c)) for c in chosen]
-    if form is None:
-        echo(json.dumps(found, indent=4))
-        return
-    from cli.template import Template
-
-    template = Template(form)
-    for document in found:
-        echo(template.fill(document))
+    for text in documents(found, form):
+        echo(text)
 
 
 def _probes(session: Session, c: Container) -> dict[str, Any]:

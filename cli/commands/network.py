@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from cli.declare import argument, flag, value
 from cli.family import family, member
 from cli.network_options import ADDRESS
-from cli.render import Column, listing, local_time
+from cli.render import Column, documents, listing, local_time
 from cli.report import echo
 from cli.session import Session, each, pass_session
 from machine import networks, parse, parse_network, projections_network
@@ -128,14 +127,8 @@ def inspect(session: Session, names: tuple[str, ...], form: str | None) -> None:
     """Show all that is known of networks, as JSON."""
     world = session.world
     found = [projections_network.inspect(networks.find(world, name), world) for name in names]
-    if form is None:
-        echo(json.dumps(found, indent=4))
-        return
-    from cli.template import Template
-
-    template = Template(form)
-    for document in found:
-        echo(template.fill(document))
+    for text in documents(found, form):
+        echo(text)
 
 
 @member(network)
