@@ -3,7 +3,8 @@
 Started by a command (`cli.early`) from the interpreter's safe handle; it imports while the command decides, and
 then waits for the container, the journal's place and the container's lock. It makes what the container needs
 (the same `settle` as everywhere), keeps its output, waits for its end, notes it, undoes what it made, and
-starts it again where its restart policy says so.
+starts it again where its restart policy says so. Here is the loop, with its clients; what it does to the
+container is in `cli.keeper`.
 """
 
 from __future__ import annotations
@@ -20,26 +21,24 @@ import effects.linux_network
 import effects.net_links
 import effects.net_rules
 import effects.registry  # noqa: F401 - loaded while the command decides, not when it has
-from cli import bootstrap, handover, pipes
+from cli import bootstrap, handover
 from cli.execs import Execs
-from cli.freezes import Freezes
 from cli.given import Given
+from cli.keeper import Keeper
 from effects import cgroup_tree, control, failpoints, identity
 from effects.control_server import Client, Server
 from effects.linux import LinuxHost
 from eventstore.errors import AheadOfJournal, LockTimeout, WriteFailed
-from machine import decide, health, projections, restarts
+from machine import decide, projections
 from machine.engine import Actor
 from machine.events import ContainerMonitored
-from machine.resources import LIVE, WATCHED
+from machine.resources import WATCHED
 from machine.subjects import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from cli.health import Checks
-    from effects.stdio import Stdio
 
 FLUSH = 5.0  # seconds that a client may take to read its last message
 RETRY = 1_000_000_000  # ns until a journal that took no event is tried again: its disk may have room by then
@@ -77,13 +76,11 @@ class Monitor:
         actor = Actor({**request["by"], "pid": os.getpid()}, request["op"])
         where = bootstrap.places(request["root"], request["run"], journal, world)
         self.engine = bootstrap.engine(journal, world, where, actor, bootstrap.kernel(self.host))
-        self.directory = where.container(self.container.id)
-        self.server = Server(control.listen(self.directory))
+        directory = where.container(self.container.id)
+        self.server = Server(control.listen(directory))
         self.first = self.server.adopt(command)
-        self.freezes = Freezes(self.engine, self.container, self.server)
+        self.keeper = Keeper(self.engine, self.container, self.host, self.server, request)
         self.execs = Execs(self.engine, self.container)
-        self.checks = self._checks()
-        self.stdio: Stdio | None = None
         self.home: dict[str, Any] | None = None  # the monitors' cgroup, once we have moved there
 
     def run(self) -> int:
@@ -101,16 +98,6 @@ class Monitor:
         self._finish()
         return 0
 
-    def _checks(self) -> Checks | None:
-        if not self.container.setting("health"):
-            return None
-        from cli.health import Checks
-
-        return Checks(self.engine, self.container, self.host, self._act_as_monitor)
-
-    def _is_live(self) -> bool:
-        return self.container.status in LIVE
-
     # --- beginning -----------------------------------------------------------------------------------
 
     def _begin(self) -> None:
@@ -121,33 +108,18 @@ class Monitor:
         assert me is not None, "we are alive"
         note = ContainerMonitored(**me)
         if self.request["observe"]:
-            self._open_stdio(adopted=True)
+            self.keeper.open_stdio(adopted=True)
             self.engine.observe(self.stream, why=why)
-            self.freezes.end_forgotten()
+            self.keeper.freezes.end_forgotten()
             self.engine.settle(self.stream, why=why, note=note)
         else:
-            self._make_live(why, note)
+            self.keeper.make_live(why, note)
         if self.container.status == "failed":
             self._tell_failure()
         elif self.container.status in WATCHED:
             self.server.tell(self.first, {"event": "started", "pid": projections.pid(self.container)})
-            if self.request["attach"] and self.stdio is not None:
-                self.stdio.attach(self.server, self.first, self.request["attach"])
-
-    def _make_live(self, why: str, note: ContainerMonitored | None = None) -> None:
-        """Settle a starting container: pipes before its first process, a terminal's master after it."""
-        if not self.container.setting("tty"):
-            self._open_stdio()
-        self.engine.settle(self.stream, why=why, note=note)
-        if self.container.setting("tty") and self._is_live():
-            self._open_stdio()
-        if self.stdio is not None:
-            self.stdio.started()
-
-    def _open_stdio(self, *, adopted: bool = False) -> None:
-        self.stdio = pipes.open_stdio(self.host, self.container, self.directory, adopted=adopted)
-        if self.stdio is not None:
-            self.stdio.server = self.server
+            if self.request["attach"] and self.keeper.stdio is not None:
+                self.keeper.stdio.attach(self.server, self.first, self.request["attach"])
 
     def _tell_failure(self) -> None:
         """The start failed, and everything is undone: the reason, and the code that the command ends with."""
@@ -165,15 +137,15 @@ class Monitor:
     def _poll(self) -> None:
         """Wait for the container's end, its output, its clients, or what is due; and serve it."""
         poller = select.poll()
-        may_note = self._is_live() and not self.retry_at
+        may_note = self.keeper.is_live() and not self.retry_at
         pidfd = self.host.pidfd(self.container.id) if may_note else None
         if pidfd is not None:
             poller.register(pidfd, select.POLLIN)
-        stdio = self.stdio
+        stdio, checks = self.keeper.stdio, self.keeper.checks
         sources = stdio.fds() if stdio is not None and not self.server.held() else []
         for fd in sources:
             poller.register(fd, select.POLLIN)
-        for fd in self.checks.fds() if self.checks is not None else ():
+        for fd in checks.fds() if checks is not None else ():
             poller.register(fd, select.POLLIN)
         for fd, events in self.server.poll_fds(stdin_room=stdio is None or stdio.stdin_room()):
             poller.register(fd, events)
@@ -187,16 +159,16 @@ class Monitor:
                 self.host, f"mydocker-{self.engine.places.root_id}", cgroup_tree.MONITORS
             )
         for fd, events in ready:
-            if fd != pidfd and (self.checks is None or not self.checks.serve(fd)):
+            if fd != pidfd and (checks is None or not checks.serve(fd)):
                 self._serve(fd, events, sources, writer)
         # Without a pidfd a live container's first process was gone before we could hold it.
         if may_note and (pidfd is None or any(fd == pidfd for fd, _ in ready)):
-            self._note_exit()
+            self.keeper.note_exit()
         if not self.retry_at:
-            self._do_what_is_due()
+            self.keeper.do_what_is_due()
 
     def _serve(self, fd: int, events: int, sources: list[int], writer: int | None) -> None:
-        stdio = self.stdio
+        stdio = self.keeper.stdio
         if stdio is not None and fd == writer and events & select.POLLOUT:
             stdio.flush_stdin()
         if stdio is not None and fd in sources:
@@ -206,65 +178,40 @@ class Monitor:
             for client, kind, payload in self.server.ready(fd, events):
                 self._hear(client, kind, payload)
 
-    def _due(self) -> int:
-        """CLOCK_BOOTTIME ns of what is next to be done by itself; 0: nothing."""
-        if self.retry_at:
-            return self.retry_at
-        if self.container.status == "restarting":
-            return self.container.restart_due or 1
-        if self.container.status == "stopping":
-            return self.container.stop_deadline
-        return self.checks.due(still=self._is_still()) if self.checks is not None else 0
-
-    def _is_still(self) -> bool:
-        return self.container.status == "paused" or self.freezes.has_any()
-
     def _timeout(self) -> int | None:
-        """The same in milliseconds from now, for poll(2); soon, while there is still a move to be made."""
-        due = self._due()
+        """Milliseconds until something is due, for poll(2); soon, while there is still a move to be made."""
+        due = self.retry_at or self.keeper.due()
         left = max(0, (due - _uptime()) // MILLISECOND + 1) if due else None
         if self.home is None:
             return QUIET if left is None else min(QUIET, left)
         return left
 
-    def _do_what_is_due(self) -> None:
-        if self.checks is not None:
-            self.checks.tick(_uptime(), still=self._is_still())
-        due = self._due()
-        if not due or _uptime() < due or self.container.status == "running":
-            return
-        self._act_as_monitor()
-        if self.container.status == "restarting":
-            why = health.CAUSE if restarts.for_health(self.container) else restarts.POLICY
-            if self.engine.decide(decide.restart_now, self.container.id, _uptime(), why=why):
-                self._make_live(why)
-        elif self.engine.decide(decide.overdue, self.container.id, _uptime(), why="stop deadline"):
-            self.engine.settle(self.stream, why="stop deadline")
-
     # --- clients -------------------------------------------------------------------------------------
 
     def _hear(self, client: Client, kind: str, payload: Any) -> None:
+        stdio = self.keeper.stdio
         if kind == control.CLOSED:
-            self.freezes.release(client)
+            self.keeper.freezes.release(client)
             self._end_session(client, None)
-        elif kind == control.STDIN and self.stdio is not None:
-            self.stdio.feed(payload)
-        elif kind == control.END and self.stdio is not None:
-            self.stdio.end_stdin()
+        elif kind == control.STDIN and stdio is not None:
+            stdio.feed(payload)
+        elif kind == control.END and stdio is not None:
+            stdio.end_stdin()
         elif kind == control.JSON:
             self._asked(client, payload)
 
     def _asked(self, client: Client, message: dict[str, Any]) -> None:
+        stdio = self.keeper.stdio
         match message.get("op"):
             case "settle":
-                self._settle_as_asked(observe=bool(message.get("observe")))
+                self.keeper.settle_as_asked(observe=bool(message.get("observe")))
                 self.server.tell(client, {"event": "settled", "status": self.container.status})
-            case "attach" if self.stdio is not None:
-                self.stdio.attach(self.server, client, message)
-            case "resize" if self.stdio is not None:
-                self.stdio.resize(message.get("rows", 0), message.get("cols", 0))
+            case "attach" if stdio is not None:
+                stdio.attach(self.server, client, message)
+            case "resize" if stdio is not None:
+                stdio.resize(message.get("rows", 0), message.get("cols", 0))
             case "freeze":
-                self.freezes.freeze(client)
+                self.keeper.freezes.freeze(client)
             case "exec":
                 self.execs.begun(client, str(message.get("exec")))
             case "exec_ended":
@@ -276,53 +223,18 @@ class Monitor:
 
     def _end_session(self, client: Client, code: int | None) -> None:
         if client.session:
-            self._act_as_monitor()
+            self.keeper.act_as_monitor()
             self.execs.ended(client, code)
-
-    def _settle_as_asked(self, *, observe: bool) -> None:
-        """Carry out what somebody has decided, in his name."""
-        was_restarting = self.container.status == "restarting"
-        self.engine.refresh()
-        if observe:
-            self._act_as_monitor()
-            self.engine.observe(self.stream, why="replay")
-        asked = self.container.asked or self.request
-        self.engine.actor = Actor({**asked["by"], "pid": os.getpid()}, asked["op"])
-        if was_restarting and self._is_live():
-            self._make_live(asked["why"])  # somebody would not wait for the policy
-        else:
-            self.engine.settle(self.stream, why=asked["why"])
-
-    def _act_as_monitor(self) -> None:
-        """What follows nobody asked for: it was seen, or was due."""
-        by = {**self.request["by"], "pid": os.getpid(), "cmd": "monitor"}
-        self.engine.actor = Actor(by, os.urandom(8).hex())
 
     # --- the end -------------------------------------------------------------------------------------
 
-    def _note_exit(self) -> None:
-        """The first process is gone: keep its last output, note how it ended, undo what it held."""
-        self._act_as_monitor()
-        if self.checks is not None:
-            self.checks.end()
-        status = self.host.reap(self.container.id)
-        if self.stdio is not None:
-            self.stdio.drain()
-        cgroup = self.container.holding("cgroup")
-        oom = cgroup is not None and self.host.oom_kills(cgroup.facts) > 0
-        ending = decide.ending(status, oom=oom)
-        self.engine.decide(decide.note_exit, self.container.id, up=_uptime(), why="exit", **ending)
-        self.engine.settle(self.stream, why="exit")
-        if self.container.status == "restarting" and self.stdio is not None:
-            self.stdio.close()
-            self.stdio = None
-
     def _finish(self) -> None:
         """Everything is undone: say so to whoever waits, and go. The lock is free when this process is gone."""
-        if self.checks is not None:
-            self.checks.end()
-        ends = self.stdio.ends() if self.stdio is not None else {}
-        lost = self.stdio.lost() if self.stdio is not None else {}
+        stdio, checks = self.keeper.stdio, self.keeper.checks
+        if checks is not None:
+            checks.end()
+        ends = stdio.ends() if stdio is not None else {}
+        lost = stdio.lost() if stdio is not None else {}
         code = projections.exit_code(self.container)
         if self.container.exit is None and self.container.status in ("removing", "removed"):
             code = KILLED  # `rm -f`: the killing was the removal's own

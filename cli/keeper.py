@@ -1,0 +1,134 @@
+"""One container in its monitor's hands: made live, settled as somebody asked or as is due, its end noted. LEAN.
+
+`cli.monitor` is the loop around it: what it waits for, and its clients.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from cli import pipes
+from cli.freezes import Freezes
+from machine import decide, health, restarts
+from machine.engine import Actor
+from machine.resources import LIVE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cli.health import Checks
+    from effects.control_server import Server
+    from effects.linux import LinuxHost
+    from effects.stdio import Stdio
+    from machine.engine import Engine
+    from machine.events import ContainerMonitored
+    from machine.subjects import Container
+
+
+class Keeper:
+    """`request`: what the monitor was asked at the hand-over. All moments are CLOCK_BOOTTIME ns."""
+
+    def __init__(
+        self, engine: Engine, container: Container, host: LinuxHost, server: Server, request: dict[str, Any]
+    ) -> None:
+        self._engine, self._container, self._host, self._server = engine, container, host, server
+        self._request = request
+        self.freezes = Freezes(engine, container, server)
+        self.checks = self._checks()
+        self.stdio: Stdio | None = None
+
+    def is_live(self) -> bool:
+        """Whether it has a first process."""
+        return self._container.status in LIVE
+
+    def _checks(self) -> Checks | None:
+        if not self._container.setting("health"):
+            return None
+        from cli.health import Checks
+
+        return Checks(self._engine, self._container, self._host, self.act_as_monitor)
+
+    def make_live(self, why: str, note: ContainerMonitored | None = None) -> None:
+        """Settle a starting container: pipes before its first process, a terminal's master after it."""
+        if not self._container.setting("tty"):
+            self.open_stdio()
+        self._engine.settle(self._container.stream, why=why, note=note)
+        if self._container.setting("tty") and self.is_live():
+            self.open_stdio()
+        if self.stdio is not None:
+            self.stdio.started()
+
+    def open_stdio(self, *, adopted: bool = False) -> None:
+        """`adopted`: of a container that outlived its last monitor."""
+        directory = self._engine.places.container(self._container.id)
+        self.stdio = pipes.open_stdio(self._host, self._container, directory, adopted=adopted)
+        if self.stdio is not None:
+            self.stdio.server = self._server
+
+    def settle_as_asked(self, *, observe: bool) -> None:
+        """Carry out what somebody has decided, in his name."""
+        was_restarting = self._container.status == "restarting"
+        self._engine.refresh()
+        if observe:
+            self.act_as_monitor()
+            self._engine.observe(self._container.stream, why="replay")
+        asked = self._container.asked or self._request
+        self._engine.actor = Actor({**asked["by"], "pid": os.getpid()}, asked["op"])
+        if was_restarting and self.is_live():
+            self.make_live(asked["why"])  # somebody would not wait for the policy
+        else:
+            self._engine.settle(self._container.stream, why=asked["why"])
+
+    def act_as_monitor(self) -> None:
+        """What follows nobody asked for: it was seen, or was due."""
+        by = {**self._request["by"], "pid": os.getpid(), "cmd": "monitor"}
+        self._engine.actor = Actor(by, os.urandom(8).hex())
+
+    def due(self) -> int:
+        """CLOCK_BOOTTIME ns of what is next to be done by itself; 0: nothing."""
+        if self._container.status == "restarting":
+            return self._container.restart_due or 1
+        if self._container.status == "stopping":
+            return self._container.stop_deadline
+        return self.checks.due(still=self._is_still()) if self.checks is not None else 0
+
+    def _is_still(self) -> bool:
+        return self._container.status == "paused" or self.freezes.has_any()
+
+    def do_what_is_due(self) -> None:
+        """Probe its health, start it again, end a stop that took too long; nothing, where nothing is due yet."""
+        if self.checks is not None:
+            self.checks.tick(_uptime(), still=self._is_still())
+        due = self.due()
+        if not due or _uptime() < due or self._container.status == "running":
+            return
+        self.act_as_monitor()
+        if self._container.status == "restarting":
+            why = health.CAUSE if restarts.for_health(self._container) else restarts.POLICY
+            if self._engine.decide(decide.restart_now, self._container.id, _uptime(), why=why):
+                self.make_live(why)
+        elif self._engine.decide(decide.overdue, self._container.id, _uptime(), why="stop deadline"):
+            self._engine.settle(self._container.stream, why="stop deadline")
+
+    def note_exit(self) -> None:
+        """The first process is gone: keep its last output, note how it ended, undo what it held."""
+        self.act_as_monitor()
+        if self.checks is not None:
+            self.checks.end()
+        status = self._host.reap(self._container.id)
+        if self.stdio is not None:
+            self.stdio.drain()
+        cgroup = self._container.holding("cgroup")
+        oom = cgroup is not None and self._host.oom_kills(cgroup.facts) > 0
+        ending = decide.ending(status, oom=oom)
+        self._engine.decide(decide.note_exit, self._container.id, up=_uptime(), why="exit", **ending)
+        self._engine.settle(self._container.stream, why="exit")
+        if self._container.status == "restarting" and self.stdio is not None:
+            self.stdio.close()
+            self.stdio = None
+
+
+def _uptime() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
