@@ -16,6 +16,7 @@ import pexpect
 import pytest
 
 if TYPE_CHECKING:
+    from tests.machines import Machine
     from tests.networks import Net
 
 HERE = Path(__file__).resolve().parent.parent.parent
@@ -170,6 +171,20 @@ def series(docker: Docker, busybox_tar: Path) -> Docker:
     """The series' starting point: a root that holds busybox.tar and nothing else."""
     shutil.copy(busybox_tar, docker.root / "busybox.tar")
     return docker
+
+
+@pytest.fixture
+def machine(tmp_path: Path, busybox_tar: Path) -> Iterator[Machine]:
+    """The series' starting point on a machine that may be hurt in any way: afterwards it is switched off."""
+    from tests.machines import Machine  # it needs this module
+
+    machine = Machine(tmp_path)
+    machine.root.mkdir()
+    shutil.copy(busybox_tar, machine.root / "busybox.tar")
+    machine.ok("run", "--rm", "busybox", "true")
+    yield machine
+    machine.kill(*machine.processes())
+    machine.reboot()  # takes the cgroups with it
 
 
 @pytest.fixture

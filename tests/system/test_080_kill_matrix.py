@@ -8,9 +8,7 @@ command's steps are found by carrying it out once. Here some of them are chosen 
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,17 +20,6 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(3600)]
 SAMPLES = 2  # of each command and who dies
 EACH = 3  # of steps of one name
 WAYS = ("replay", "again", "no run directory", "reboot")
-
-
-@pytest.fixture
-def machine(tmp_path: Path, busybox_tar: Path) -> Iterator[Machine]:
-    machine = Machine(tmp_path)
-    machine.root.mkdir()
-    shutil.copy(busybox_tar, machine.root / "busybox.tar")
-    machine.ok("run", "--rm", "busybox", "true")
-    yield machine
-    machine.kill(*machine.processes())
-    machine.reboot()  # takes the cgroups with it
 
 
 def whos(command: Command) -> tuple[str, ...]:

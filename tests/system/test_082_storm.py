@@ -6,9 +6,7 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,17 +18,6 @@ from tests.machines import Machine
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 SLOW = 120.0  # seconds for a command in a crowd
 RUN = ("run", "-d", "busybox", "top")
-
-
-@pytest.fixture
-def machine(tmp_path: Path, busybox_tar: Path) -> Iterator[Machine]:
-    machine = Machine(tmp_path)
-    machine.root.mkdir()
-    (machine.root / "busybox.tar").write_bytes(busybox_tar.read_bytes())
-    machine.ok("run", "--rm", "busybox", "true")
-    yield machine
-    machine.kill(*machine.processes())
-    machine.reboot()
 
 
 def ask(machine: Machine, *words: str, dies_after: float = 0) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,17 +17,6 @@ from tests.machines import Machine
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 STATE = "{{.Names}} {{.State}}"
-
-
-@pytest.fixture
-def machine(tmp_path: Path, busybox_tar: Path) -> Iterator[Machine]:
-    machine = Machine(tmp_path)
-    machine.root.mkdir()
-    (machine.root / "busybox.tar").write_bytes(busybox_tar.read_bytes())
-    machine.ok("run", "--rm", "busybox", "true")
-    yield machine
-    machine.kill(*machine.processes())
-    machine.reboot()
 
 
 def run(machine: Machine, name: str, *more: str) -> None:
