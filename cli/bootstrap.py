@@ -37,12 +37,18 @@ def open_journal(
     decode: Callable[[bytes], list[Event]] | None = None,
     only: Collection[str] = (),
     read_only: bool = False,
+    before_recovery: Callable[[], object] | None = None,
 ) -> Journal:
-    """The root's journal; made where it is missing and writing is meant. `only`: see Journal.open. Raises JournalError."""
+    """The root's journal; made where it is missing and writing is meant. `only`, `before_recovery`: see Journal.open.
+
+    Raises JournalError, and what `before_recovery` does.
+    """
     where = f"{root}/journal"
     if read_only:
         return Journal.open(where, SCHEMA, run_dir=run, cursor=cursor, decode=decode, read_only=True)
-    return Journal.open_or_create(where, SCHEMA, run_dir=run, cursor=cursor, decode=decode, only=only)
+    return Journal.open_or_create(
+        where, SCHEMA, run_dir=run, cursor=cursor, decode=decode, only=only, before_recovery=before_recovery
+    )
 
 
 def places(root: str, run: str, journal: Journal, world: World) -> Places:

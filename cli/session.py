@@ -10,7 +10,7 @@ import os
 import sys
 from zlib import crc32
 
-from cli import bootstrap, context
+from cli import arrival, bootstrap, context
 from cli.declare import wrap
 from cli.report import echo, exit_code_of, line_of, say
 from effects import failpoints, identity
@@ -25,7 +25,6 @@ from machine.errors import ForeignRoot
 from machine.events import SCHEMA
 from machine.home import Here
 from machine.plan import Places
-from machine.resources import LIVE
 from machine.subjects import Container, shape
 from machine.world import World
 
@@ -116,8 +115,14 @@ class Session:
         cursor, world = None, World()
         if found is not None:
             cursor, world = found[0], World.unpack(found[1])
+        refuse = None if self.adopts else self.refuse_foreign
         journal = bootstrap.open_journal(
-            self.root, self.run, cursor=cursor, decode=_in_bulk, read_only=read_only
+            self.root,
+            self.run,
+            cursor=cursor,
+            decode=_in_bulk,
+            read_only=read_only,
+            before_recovery=refuse,
         )
         self.folded = self._replay(journal, world) if self.from_zero else journal.refresh(world)
         self.places = bootstrap.places(self.root, self.run, journal, world)
@@ -180,14 +185,19 @@ class Session:
         """The engine for writing. Raises JournalError, OSError for a root that cannot be one."""
         if self._engine is None:
             os.umask(0o077)
-            self._make_root()
             journal, world = self._read_to_write()
             self._journal = journal
+            here, strange = arrival.look_around(self.root, world, adopts=self.adopts)
+            self._make_root()
             assert self.places is not None, "reading sets it"
             actor, effects = bootstrap.actor(self._command), bootstrap.OnDemand(self.secrets)
             self._engine = bootstrap.engine(journal, world, self.places, actor, effects)
-            self._note_boot(self._engine)
+            self._note_boot(self._engine, here, strange)
         return self._engine
+
+    def refuse_foreign(self) -> None:
+        """ForeignRoot, before anything is changed, where the root is not at home here (`cli.arrival`)."""
+        arrival.refuse_foreign(self.root, snapshot_code(), _in_bulk)
 
     def _read_to_write(self) -> tuple[Journal, World]:
         try:
@@ -205,14 +215,8 @@ class Session:
             os.makedirs(f"{self.root}/{name}", 0o700, exist_ok=True)
         os.makedirs(self.run, 0o700, exist_ok=True)
 
-    def _note_boot(self, engine: Engine) -> None:
+    def _note_boot(self, engine: Engine, here: Here, strange: str) -> None:
         host = engine.world.host
-        here = bootstrap.here(self.root, host.path)
-        strange = home.strange(
-            host, here, live=any(c.status in LIVE for c in engine.world.containers.values())
-        )
-        if strange and not self.adopts:
-            raise ForeignRoot(self.root, strange)
         if not strange and home.at_home(host, here):
             return
         from machine import decide_host  # once a boot

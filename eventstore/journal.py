@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         clock: Clock
         segment_size: int
         deadline: float
+        before_recovery: Callable[[], object] | None
 
 
 DEADLINE = 10.0  # seconds to wait for the lock, which is normally held for some 20 us
@@ -74,9 +75,11 @@ class Journal:
         clock: Clock = clock,
         segment_size: int = SEGMENT_SIZE,
         deadline: float = DEADLINE,
+        before_recovery: Callable[[], object] | None = None,
     ) -> Journal:
         """At `cursor` (default: before everything), recovered if nobody has done so since the boot.
 
+        `before_recovery` is called first where that is so: when it raises, no file was touched.
         `decode` (bulk.bulk_decoder) is used where there is much to read. `only`: the projection is of these streams
         alone; the lines of others are checked but not decoded, and nothing may be appended to them. JournalMissing, NewerSchema, Corrupt,
         StaleCursor, NotReadable; unless `read_only` also NotWritable, LockTimeout, ForeignHost.
@@ -86,7 +89,7 @@ class Journal:
             return cls(tail, None)
         lock = Lock(os.path.join(directory, LOCK), deadline)
         writer = Writer(tail, RunState(run_dir, tail.header.journal), lock, clock, segment_size)
-        writer.recover_once()
+        writer.recover_once(before_recovery)
         return cls(tail, writer)
 
     @classmethod

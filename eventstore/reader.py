@@ -36,6 +36,18 @@ def read_events(
         tail.close()
 
 
+def sound_events(directory: str, schema: Schema, *, at: Cursor, decode: Decoder = None) -> Iterator[Event]:
+    """Events behind `at` up to the first damage, of which nothing is said. JournalMissing, NotReadable, NewerSchema."""
+    tail = Tail(directory, schema, at, decode=decode, lenient=True)
+    try:
+        for events in tail.read():
+            yield from events
+    except Corrupt:
+        yield from tail.sound_rest()
+    finally:
+        tail.close()
+
+
 def read_lines(
     directory: str, schema: Schema, *, after: int = 0, decode: Decoder = None
 ) -> Iterator[tuple[Event, bytes]]:

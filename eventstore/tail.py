@@ -106,6 +106,14 @@ class Tail:
 
         return segment in archived_numbers(self.directory)
 
+    def sound_rest(self) -> list[Event]:
+        """After Corrupt: what is sound of the piece in which the damage is."""
+        at = self.cursor
+        piece = os.pread(self._file, PIECE, at.offset)
+        _, size, _ = chain(piece, at.h)
+        lines = piece[: whole_writes(piece[:size])]
+        return self._decode(lines, bulk=False) if lines else []
+
     def catch_up(self, projection: Projection) -> int:
         """Apply all that was written since; how many events it was."""
         self.refuse_if_ahead()

@@ -42,8 +42,10 @@ class Writer:
         self._durable = 0  # lines up to this one were on disk when the lock was taken
         self._opened = 0  # this opening of a segment by `tail`
 
-    def recover_once(self) -> None:
-        """Recover if nobody has done so since the boot."""
+    def recover_once(self, before: Callable[[], object] | None = None) -> None:
+        """Recover if nobody has done so since the boot; `before` may refuse that, while no file is touched yet."""
+        if before is not None and not self.run.current(self.lock):
+            before()
         self.lock.acquire()
         try:
             self._recover_if_new()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from eventstore.bulk import bulk_decoder
+from eventstore.cursor import Cursor
 from eventstore.errors import (
     Corrupt,
     ForeignHost,
@@ -21,7 +23,7 @@ from eventstore.errors import (
     NotWritable,
 )
 from eventstore.journal import Journal
-from eventstore.reader import read_events
+from eventstore.reader import read_events, sound_events
 from eventstore.schema import Schema
 from eventstore.verify import verify
 from tests.journal_events import SCHEMA, Counted, Noted, World
@@ -138,6 +140,42 @@ def test_a_copy_of_a_journal_in_use_is_refused(home: Home, tmp_path: Path) -> No
 
     with pytest.raises(ForeignHost, match="this is a copy of a journal that was in use in this boot"):
         Journal.open(copy, SCHEMA, run_dir=home.run)
+
+
+def test_whoever_is_asked_before_a_recovery_may_refuse_it_and_then_no_file_has_changed(home: Home) -> None:
+    journal, world = home.create(), World()
+    note(journal, world, "a")
+    path = f"{home.directory}/{home.segments()[0]}"
+    with open(path, "ab") as segment:
+        segment.write(b"half a li")
+    shutil.rmtree(home.run)  # as after a reboot
+    os.unlink(f"{home.directory}/lock")
+
+    def refuse() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        home.open(before_recovery=refuse)
+    assert sorted(os.listdir(home.directory)) == home.segments()
+    assert Path(path).read_bytes().endswith(b"half a li")
+    assert not os.path.exists(home.run)
+
+    home.open(before_recovery=lambda: None).close()
+    home.open(before_recovery=refuse).close()  # recovered in this boot: nobody is asked
+
+
+def test_sound_events_are_told_up_to_the_damage(home: Home) -> None:
+    journal, world = home.create(), World()
+    for text in "abcde":
+        note(journal, world, text)
+    path = Path(home.directory, home.segments()[0])
+    path.write_bytes(path.read_bytes().replace(b'"text":"d"', b'"text":"D"'))
+
+    for decode in (None, bulk_decoder(SCHEMA)):
+        found = World()
+        for event in sound_events(home.directory, SCHEMA, at=Cursor(), decode=decode):
+            found.apply(event)
+        assert found.texts() == ["a", "b", "c"]
 
 
 def test_a_newer_schema_starts_a_segment_of_its_own(home: Home) -> None:

@@ -65,6 +65,108 @@ def test_a_copied_root_is_only_read_until_it_is_adopted_and_then_its_containers_
     series.ok("rm", "-f", "c1", "c2")
 
 
+WRITERS: list[list[str]] = [
+    ["run", "busybox", "true"],
+    ["create", "busybox", "true"],
+    ["start", "c1"],
+    ["restart", "c1"],
+    ["attach", "c1"],
+    ["exec", "c2", "true"],
+    ["stop", "c2"],
+    ["kill", "c2"],
+    ["pause", "c2"],
+    ["unpause", "c2"],
+    ["rename", "c1", "c3"],
+    ["update", "-m", "100m", "c1"],
+    ["cp", "c1:/f", "-"],
+    ["commit", "c1", "image"],
+    ["export", "c1"],
+    ["import", "busybox.tar", "other"],
+    ["rmi", "busybox"],
+    ["rm", "-f", "c1"],
+    ["network", "create", "net"],
+    ["network", "prune", "-f"],
+    ["system", "prune", "-f"],
+    ["replay"],
+    ["replay", "--fast"],
+    ["journal", "repair", "--accept-loss"],
+]
+READERS: list[list[str]] = [
+    ["ps", "-a"],
+    ["inspect", "c1"],
+    ["logs", "c1"],
+    ["history", "c1"],
+    ["why", "c1"],
+    ["events"],
+    ["audit"],
+    ["audit", "verify"],
+    ["audit", "seal"],
+    ["ps", "--at", "1"],
+    ["journal", "between", "1", "now"],
+    ["journal", "stats"],
+    ["journal", "archive"],  # there is nothing to archive
+    ["replay", "--dry-run"],
+    ["images"],
+    ["network", "ls"],
+    ["system", "df"],
+    ["info"],
+    ["diff", "c1"],
+]
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Every file below it with its bytes, every directory and link, but for the journal's caches."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        if not name.startswith(("journal/idx", "journal/snap")):
+            whole = path.is_file() and not path.is_symlink()
+            found[f"{name} {path.lstat().st_mode:o}"] = path.read_bytes() if whole else b""
+    return found
+
+
+@pytest.mark.parametrize(
+    "torn", [b'{"t":"container.exi', b"\0" * 4096, b""], ids=["half a line", "zeros", "whole"]
+)
+def test_no_command_changes_a_byte_of_a_root_from_elsewhere_be_its_journal_torn(
+    series: Docker, torn: bytes
+) -> None:
+    series.ok("run", "-name", "c1", "-net", "none", "busybox", "sh", "-c", WRITES)
+    series.ok("run", "-d", "-name", "c2", "-net", "none", "busybox", "sleep", "1000")
+    copy = copy_of(series)
+    with open(copy.root / "journal" / f"{1:020}.jsonl", "ab") as segment:
+        segment.write(torn)
+    before = contents(copy.root)
+
+    for command in WRITERS:
+        done = copy(*command)
+        if done.returncode == 0:
+            assert command[0] in ("export", "cp"), f"{command}: {done.stdout}"
+        else:
+            assert f"{copy.root} is only read: it is a copy of the one" in done.stderr, (
+                f"{command}: {done.stderr}"
+            )
+    for command in READERS:
+        done = copy(*command)
+        assert "Traceback" not in done.stderr, command
+    assert contents(copy.root) == before
+    series.ok("rm", "-f", "c1", "c2")
+
+
+def test_a_damaged_journal_from_elsewhere_is_not_repaired(series: Docker) -> None:
+    series.ok("run", "-name", "c1", "-net", "none", "busybox", "true")
+    copy = copy_of(series)
+    segment = copy.root / "journal" / f"{1:020}.jsonl"
+    lines = segment.read_bytes().splitlines(keepends=True)
+    segment.write_bytes(b"".join([*lines[:-3], lines[-3].replace(b"c", b"d", 1), *lines[-2:]]))
+    before = contents(copy.root)
+
+    for command in (["journal", "repair", "--accept-loss"], ["rm", "c1"]):
+        assert f"{copy.root} is only read: " in copy.fails(*command, code=125)
+    assert contents(copy.root) == before
+    series.ok("rm", "c1")
+
+
 def test_what_a_container_wrote_is_there_after_its_root_was_copied(series: Docker) -> None:
     series.ok("run", "-d", "-name", "c1", "-net", "none", "busybox", "sleep", "1000")
     series.ok("exec", "c1", "sh", "-c", WRITES)
