@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent.parent.parent
+PROGRAM = Path(
+    os.environ.get("MYDOCKER_BIN", HERE / ".venv" / "bin" / "mydocker")
+)  # as `sh tools/install` puts it
 OURS = {"cli", "machine", "effects", "eventstore"}
 
 # All of the standard library that the monitor, the joiner and the program's first lines may load.
@@ -131,10 +134,7 @@ def test_the_entry_starts_its_companion_before_click() -> None:
 
 def test_the_products_environment_has_no_typing_extensions() -> None:
     """Its mere presence makes `import msgspec` 10 ms slower."""
-    program = os.environ.get("MYDOCKER_BIN")
-    if program is None:
-        pytest.skip("MYDOCKER_BIN is not set: `sh tools/test` sets it")
-    python = Path(program).parent / "python"
+    python = PROGRAM.parent / "python"
     done = subprocess.run(
         [python, "-c", "import typing_extensions"], capture_output=True, check=False, timeout=30
     )
@@ -143,9 +143,6 @@ def test_the_products_environment_has_no_typing_extensions() -> None:
 
 
 def test_the_product_holds_neither_tests_nor_tools() -> None:
-    program = os.environ.get("MYDOCKER_BIN")
-    if program is None:
-        pytest.skip("MYDOCKER_BIN is not set: `sh tools/test` sets it")
-    site = next((Path(program).parent.parent / "lib").glob("python*/site-packages"))
+    site = next((PROGRAM.parent.parent / "lib").glob("python*/site-packages"))
 
     assert not [name for name in ("tests", "tools", "docs") if (site / name).exists()]

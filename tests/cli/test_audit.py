@@ -419,8 +419,6 @@ def test_a_head_that_cannot_be_read_is_told_in_one_line(
 
 # --- signatures ------------------------------------------------------------------------------------------
 
-needs_ssh = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="no ssh-keygen here")
-
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -433,7 +431,6 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@needs_ssh
 def test_a_signed_head_is_told_with_its_signer(
     busy: Timed, capfd: pytest.CaptureFixture[str], tmp_path: Path, keys: Path
 ) -> None:
@@ -450,7 +447,6 @@ def test_a_signed_head_is_told_with_its_signer(
     assert verify(busy, capfd, *allowed, "--signer", "auditor@example")[0] == 0
 
 
-@needs_ssh
 @pytest.mark.parametrize("forgery", ["key", "signer", "text", "signature"])
 def test_a_signature_that_is_not_good_is_a_finding(
     forgery: str, busy: Timed, capfd: pytest.CaptureFixture[str], tmp_path: Path, keys: Path
@@ -478,7 +474,6 @@ def test_a_signature_that_is_not_good_is_a_finding(
     assert any(text.startswith(f"{head}: the signature is not good: ssh-keygen: ") for text in lines)
 
 
-@needs_ssh
 def test_a_missing_signature_is_no_good_one(
     busy: Timed, capfd: pytest.CaptureFixture[str], tmp_path: Path, keys: Path
 ) -> None:
@@ -496,7 +491,6 @@ def test_a_missing_signature_is_no_good_one(
     assert err.startswith(f"mydocker: no signature beside {head}: ")
 
 
-@needs_ssh
 def test_a_signed_head_travels_as_one_text(
     busy: Timed, capfd: pytest.CaptureFixture[str], tmp_path: Path, keys: Path
 ) -> None:
@@ -519,7 +513,6 @@ def test_a_signed_head_travels_as_one_text(
     assert verify(busy, capfd, "--against", str(kept), "--allowed-signers", f"{keys}/allowed")[0] == 1
 
 
-@needs_ssh
 @pytest.mark.parametrize("key", ["/nowhere", "/etc/hostname"])
 def test_a_key_that_cannot_sign_leaves_no_head(
     key: str, busy: Timed, capfd: pytest.CaptureFixture[str], tmp_path: Path

@@ -198,7 +198,6 @@ def test_what_is_no_head_is_said_to_be_none(text: str) -> None:
         Head.parse(text)
 
 
-@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="needs openssh-client")
 def test_a_head_can_be_signed_with_an_ssh_key(place: Place, tmp_path: Path) -> None:
     key, text, allowed = str(tmp_path / "key"), str(tmp_path / "head"), str(tmp_path / "allowed")
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)

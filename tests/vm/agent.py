@@ -14,7 +14,7 @@ import time
 
 
 def main(kernel: str) -> None:
-    """`kernel`: the directory of tools/install-vm."""
+    """`kernel`: the directory of tools/install-test."""
     _finish_boot(kernel)
     port = os.open(_port(), os.O_RDWR)
     answering = threading.Lock()

@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 
 def build(kernel: Path, busybox: Path, out: Path) -> None:
-    """Write `out`: a gzipped cpio archive. `kernel`: a directory with lib/modules, as tools/install-vm makes it."""
+    """Write `out`: a gzipped cpio archive. `kernel`: a directory with lib/modules, as tools/install-test makes it."""
     [modules] = (kernel / "lib" / "modules").iterdir()
     inside = f"lib/modules/{modules.name}"
     files: dict[str, tuple[int, bytes]] = {

@@ -49,7 +49,7 @@ def missing() -> str:
     """What there is not and must be, in words; "" if nothing."""
     wanted = (QEMU, VIRTIOFSD, BUSYBOX, TINI, MKFS, KERNEL / "vmlinuz")
     absent = [str(path) for path in wanted if not path.exists()]
-    return f"no virtual machine without {', '.join(absent)} [sh tools/install-vm]" if absent else ""
+    return f"no virtual machine without {', '.join(absent)} [sh tools/install-test]" if absent else ""
 
 
 def make_disk(path: Path, size: int = 384 << 20) -> None:
