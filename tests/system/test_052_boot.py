@@ -148,7 +148,7 @@ def test_052_a_stopped_monitor_is_named_and_does_not_hold_the_others_up(series: 
     stopped, other = (series.inspect(name)["State"]["MonitorPid"] for name in ("t052a", "t052b"))
     os.kill(other, signal.SIGKILL)
     os.kill(stopped, signal.SIGSTOP)
-    replay = [Path(PROGRAM).parent / "python", "-c", IMPATIENT, "replay", "--fast", "--quiet"]
+    replay = [str(Path(PROGRAM).parent / "python"), "-c", IMPATIENT, "replay", "--fast", "--quiet"]
     try:
         done = subprocess.run(replay, env=series.env, capture_output=True, text=True, timeout=60, check=False)
     finally:
