@@ -86,7 +86,7 @@ class _Count:
 def _files(directory: str, folder: str) -> list[str]:
     try:
         names = sorted(os.listdir(os.path.join(directory, folder)))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return [os.path.join(directory, folder, name) for name in names]
 

@@ -18,6 +18,7 @@ from effects.locks import Locks
 from eventstore.errors import ForeignHost, JournalMissing
 from eventstore.event import Event
 from eventstore.journal import Journal
+from eventstore.obstacle import make_directory
 from eventstore.snapshots import Snapshots
 from machine import decide, home
 from machine.engine import Engine
@@ -210,10 +211,9 @@ class Session:
         return self._read(read_only=False)
 
     def _make_root(self) -> None:
-        os.makedirs(self.root, 0o700, exist_ok=True)
-        for name in ("journal", "layers", "staging", "containers", "mnt"):
-            os.makedirs(f"{self.root}/{name}", 0o700, exist_ok=True)
-        os.makedirs(self.run, 0o700, exist_ok=True)
+        for name in ("layers", "staging", "containers", "mnt"):
+            make_directory(f"{self.root}/{name}")
+        make_directory(self.run)
 
     def _note_boot(self, engine: Engine, here: Here, strange: str) -> None:
         host = engine.world.host

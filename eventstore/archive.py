@@ -10,6 +10,7 @@ from eventstore.codec import END, fast_sha256, link_of
 from eventstore.cursor import Cursor
 from eventstore.errors import ArchiveBusy, Corrupt, Malformed, NotReadable, WriteFailed
 from eventstore.index import Index
+from eventstore.obstacle import make_directory
 from eventstore.rotation import sync_directory
 from eventstore.schema import Archived
 from eventstore.segments import SUFFIX, header_in, name_of, open_segment, segment_numbers, write_all
@@ -26,18 +27,23 @@ PACKED = ".zst"
 
 
 def archived_numbers(directory: str) -> list[int]:
-    """Numbers of the first lines of the archived segments that are still here, ascending."""
+    """Numbers of the first lines of the archived segments that are still here, ascending. NoDirectory, NotReadable."""
+    folder = os.path.join(directory, FOLDER)
     try:
-        names = os.listdir(os.path.join(directory, FOLDER))
-    except FileNotFoundError:
-        return []
+        names = os.listdir(folder)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not os.path.islink(folder):
+            return []
+        from eventstore.obstacle import unopened
+
+        raise unopened(folder, error) from None
     ending = SUFFIX + PACKED
     return sorted(int(name[: -len(ending)]) for name in names if name.endswith(ending))
 
 
 def all_numbers(directory: str) -> list[int]:
     """Numbers of the first lines of all segments, archived or not, ascending."""
-    return sorted({*archived_numbers(directory), *segment_numbers(directory)})
+    return sorted({*segment_numbers(directory), *archived_numbers(directory)})
 
 
 def path_of(directory: str, first: int) -> str:
@@ -135,7 +141,7 @@ def archive(
     """
     folder = os.path.join(directory, FOLDER)
     packed = []
-    os.makedirs(folder, 0o700, exist_ok=True)
+    make_directory(folder)
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+
+READ_ONLY = "mount it read-write; what only reads goes on working"
 
 
 class JournalError(Exception):
@@ -13,8 +16,16 @@ class JournalError(Exception):
 
 class JournalMissing(JournalError):
     def __init__(self, directory: str) -> None:
-        super().__init__(f"no journal in {directory}")
+        super().__init__(f"no journal in {directory}: nothing was ever recorded there")
         self.directory = directory
+
+
+class NoDirectory(JournalError):
+    """`path`, which should be a directory or leads to one, is `what`."""
+
+    def __init__(self, attempted: str, path: str, what: str) -> None:
+        super().__init__(f"cannot {attempted}: {path} is {what}, or name another root]")
+        self.path = path
 
 
 class JournalExists(JournalError):
@@ -85,7 +96,8 @@ class WriteFailed(JournalError):
 
 class NotWritable(JournalError):
     def __init__(self, path: str, why: str) -> None:
-        super().__init__(f"{path} cannot be written: {why}")
+        hint = f" [{READ_ONLY}]" if why == os.strerror(errno.EROFS) else ""
+        super().__init__(f"{path} cannot be written: {why}{hint}")
         self.path = path
 
 

@@ -29,7 +29,7 @@ class Lock:
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ELOOP):
+            if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR):
                 raise NotWritable(self.path, os.strerror(error.errno)) from None
             raise
 

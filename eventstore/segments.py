@@ -8,7 +8,6 @@ import os
 from eventstore.codec import decode
 from eventstore.errors import (
     Corrupt,
-    JournalMissing,
     Malformed,
     NewerSchema,
     NotReadable,
@@ -35,13 +34,13 @@ def name_of(first: int) -> str:
 
 
 def segment_numbers(directory: str) -> list[int]:
-    """Numbers of the first lines of all segments, ascending. JournalMissing if there is no directory."""
+    """Numbers of the first lines of all segments, ascending. JournalMissing if there is no directory, NoDirectory, NotReadable."""
     try:
         names = os.listdir(directory)
-    except FileNotFoundError:
-        raise JournalMissing(directory) from None
-    except PermissionError as error:
-        raise NotReadable(directory, error.errno or 0) from None
+    except OSError as error:
+        from eventstore.obstacle import unopened
+
+        raise unopened(directory, error) from None
     found = [name[: -len(SUFFIX)] for name in names if name.endswith(SUFFIX)]
     return sorted(int(number) for number in found if len(number) == _DIGITS and number.isdigit())
 

@@ -172,7 +172,9 @@ def _is_name(name: str, suffix: str) -> bool:
 
 def _save(folder: str, name: str, head: dict[str, Any], payload: bytes) -> bool:
     """Whole or not at all. False if another process is just doing so."""
-    os.makedirs(folder, 0o700, exist_ok=True)
+    from eventstore.obstacle import make_directory
+
+    make_directory(folder)
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:

@@ -190,7 +190,10 @@ def test_without_a_journal_nobody_did_anything(tmp_path: Path, capfd: pytest.Cap
     assert capfd.readouterr().out == ""
     for words in (["verify"], ["seal"]):
         assert main(["--root", root, "audit", *words]) == 125
-        assert capfd.readouterr().err == f"mydocker: no journal in {root}/journal\n"
+        assert (
+            capfd.readouterr().err
+            == f"mydocker: no journal in {root}/journal: nothing was ever recorded there\n"
+        )
 
 
 # --- verify --------------------------------------------------------------------------------------------

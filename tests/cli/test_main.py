@@ -119,7 +119,7 @@ NOT_THERE = FileNotFoundError(errno.ENOENT, "No such file or directory", "/x/\x1
     [
         (NoSuchContainer("web"), 125, "no such container: web [mydocker ps lists them]"),
         (NoSuchContainer("a\nb\x1b]0;x\x07"), 125, "no such container: a\\nb\\x1b]0;x\\x07 [mydocker ps lists them]"),
-        (JournalMissing("/x"), 125, "no journal in /x"),
+        (JournalMissing("/x"), 125, "no journal in /x: nothing was ever recorded there"),
         (NOT_THERE, 125, "/x/\\x1b: No such file or directory"),
         (OSError(errno.EXDEV, "Invalid cross-device link", "/a", None, "/b"), 125, "/a and /b: Invalid cross-device link"),
         (OSError(errno.ENOSPC, "No space left on device"), 125, "No space left on device"),

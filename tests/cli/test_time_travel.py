@@ -164,7 +164,10 @@ def test_without_a_journal_there_is_no_past(tmp_path: Path, capfd: pytest.Captur
     for args in (["ps", "--at", "1"], ["journal", "between", "1", "now"], *upkeep):
         for root in ("none", "empty"):
             assert main(["--root", str(tmp_path / root), *args]) == 125
-            assert capfd.readouterr().err == f"mydocker: no journal in {tmp_path}/{root}/journal\n"
+            assert (
+                capfd.readouterr().err
+                == f"mydocker: no journal in {tmp_path}/{root}/journal: nothing was ever recorded there\n"
+            )
     assert not os.path.exists(tmp_path / "none")
 
 

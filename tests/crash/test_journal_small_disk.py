@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from eventstore.errors import READ_ONLY
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -131,4 +133,4 @@ print(journal.refresh(World()))
 
     out = in_small_disk(program.format(disk=str(disk), run=str(tmp_path / "run")), disk, "300k")
 
-    assert out == f"{disk}/journal/lock cannot be written: Read-only file system\n2\n2\n"
+    assert out == f"{disk}/journal/lock cannot be written: Read-only file system [{READ_ONLY}]\n2\n2\n"

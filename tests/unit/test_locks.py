@@ -28,6 +28,12 @@ def test_a_lock_is_held_until_its_last_descriptor_is_closed(tmp_path: Path) -> N
     assert not locks.is_held(A)
 
 
+def test_whoever_only_asks_writes_nothing(tmp_path: Path) -> None:
+    assert not Locks(str(tmp_path / "none")).is_held(A)
+    assert not Locks(str(tmp_path)).is_held(A)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_subjects_do_not_stand_in_each_others_way(tmp_path: Path) -> None:
     locks = Locks(str(tmp_path))
     held = [locks.take(A), locks.take(B), locks.take("firewall")]
