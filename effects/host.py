@@ -206,6 +206,12 @@ if TYPE_CHECKING:
         def processes_with(self, argument: str) -> list[Facts]:
             """{pid, start, boot} of each live process whose command line has exactly this argument."""
 
+        def dying(self, program: str) -> list[Facts]:
+            """{pid, start, boot} of each process of that program which is on its way out, and has no command line any more.
+
+            What it had open, an address that it listened on, say, may still be its own.
+            """
+
         def process_with(self, pid: int, argument: str) -> Facts | None:
             """The same of one pid; None if it is gone, or is another's."""
 

@@ -78,6 +78,10 @@ class Network:
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
         return [found for pid in pids if (found := self.process_with(pid, argument)) is not None]
 
+    def dying(self, program: str) -> list[Facts]:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        return [dict(found) for pid in pids if (found := identities.dying(pid, program)) is not None]
+
     def process_with(self, pid: int, argument: str) -> Facts | None:
         who = identities.identity(pid)
         try:

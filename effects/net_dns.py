@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _DYING = 10.0  # seconds from SIGKILL to death
 _READABLE = 0o755
 _ACCOUNTS = "/etc/passwd"
+_PROGRAM = "dnsmasq"
 
 
 class Dns:
@@ -36,7 +37,7 @@ class Dns:
         self._end(spec, host)
         ensure_dir(host, spec["directory"].rpartition("/")[0])
         host.make_dir(spec["directory"], _READABLE)
-        host.run_server("dnsmasq", [*_argv(spec), *_user(host)], spec["directory"])
+        host.run_server(_PROGRAM, [*_argv(spec), *_user(host)], spec["directory"])
         facts = self.probe(spec, host)
         assert facts is not None, "it has told that it serves"
         return facts
@@ -48,7 +49,8 @@ class Dns:
         host.remove_tree(spec["directory"])
 
     def _end(self, spec: Spec, host: Host) -> None:
-        for identity in host.processes_with(_argument(spec)):
+        # One that somebody has just killed is known by its words no more, and may have the address still.
+        for identity in (*host.processes_with(_argument(spec)), *host.dying(_PROGRAM)):
             host.kill(identity, _DYING)
 
 
