@@ -7,7 +7,7 @@ import errno
 import os
 
 from effects import identity as identities
-from effects import nfnetlink, nft_elements, rtnetlink
+from effects import link_removal, nfnetlink, nft_elements, rtnetlink
 from effects.netns import Within, open_namespace
 from effects.portholds import PortHolds
 
@@ -116,7 +116,7 @@ class Network:
         self._links().change("address", [rtnetlink.add_address(index, address)], address)
 
     def delete_link(self, index: int) -> None:
-        _change_if_there(self._links(), [rtnetlink.delete_link(index)])
+        link_removal.remove(index)
 
     def furnish(self, identity: Facts, device: str, of: int, plan: Facts) -> None:
         namespace = open_namespace(_identity(identity), "endpoint")

@@ -48,17 +48,25 @@ class Message:
 
 
 class Netlink:
-    """A socket in the network namespace that this process is in when it is made."""
+    """A socket in the network namespace that this process is in when it is made.
 
-    def __init__(self, protocol: int) -> None:
+    `groups`: of what it is told without having asked (RTMGRP_LINK).
+    """
+
+    def __init__(self, protocol: int, groups: int = 0) -> None:
         flags = _socket.SOCK_RAW | _socket.SOCK_CLOEXEC
         self._socket = _socket.socket(_socket.AF_NETLINK, flags, protocol)
         for option in (_NETLINK_CAP_ACK, _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK):
             self._socket.setsockopt(_SOL_NETLINK, option, 1)
+        if groups:
+            self._socket.bind((0, groups))
         self._sequence = 0
 
     def close(self) -> None:
         self._socket.close()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def __del__(self) -> None:
         self.close()  # of a host that a command asked something, and forgot
@@ -87,6 +95,10 @@ class Netlink:
             except Changed:
                 continue
             return
+
+    def told(self) -> list[tuple[int, bytes]]:
+        """The next of what its groups are told: (kind, payload) of each. OSError (ENOBUFS) where some was lost."""
+        return [(kind, payload) for kind, _flags, payload in self._receive()]
 
     def _answers(self, step: str, message: Message) -> list[bytes]:
         self._send([message])

@@ -37,6 +37,7 @@ _RTM_NEWADDR, _RTM_DELADDR, _RTM_GETADDR = 20, 21, 22
 _RTM_NEWROUTE, _RTM_DELROUTE = 24, 25
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINK, _IFLA_MASTER = 1, 3, 5, 10
 _IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_GROUP, _IFLA_NET_NS_FD, _IFLA_EXT_MASK = 18, 20, 27, 28, 29
+_IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 31, 32
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFLA_PROTINFO, _IFLA_BRPORT_MODE = 12, 4
 _RTEXT_FILTER_SKIP_STATS = 8
@@ -46,6 +47,7 @@ _RTA_OIF, _RTA_GATEWAY = 4, 5
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST = 254, 4, 0, 1
 _RT_SCOPE_LINK = 253
 _IFF_UP = 1
+_RTMGRP_LINK = 1
 _LINK = struct.Struct("BxHiII")  # ifinfomsg: family, type, index, flags, change
 _ADDRESS = struct.Struct("BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index
 _ROUTE = struct.Struct("BBBBBBBBI")  # rtmsg
@@ -54,6 +56,19 @@ _ROUTE = struct.Struct("BBBBBBBBI")  # rtmsg
 def open_route() -> Netlink:
     """Of the namespace that we are in."""
     return Netlink(NETLINK_ROUTE)
+
+
+def watch_links() -> Netlink:
+    """One that is told of each link that comes, changes or goes."""
+    return Netlink(NETLINK_ROUTE, _RTMGRP_LINK)
+
+
+def is_told_gone(watch: Netlink, index: int) -> bool:
+    """Whether what comes next is that the link has gone (and not merely from its bridge)."""
+    return any(
+        kind == _RTM_DELLINK and _LINK.unpack_from(payload)[:3:2] == (_socket.AF_UNSPEC, index)
+        for kind, payload in watch.told()
+    )
 
 
 # --- links -------------------------------------------------------------------------------------------
@@ -82,11 +97,15 @@ def bridge(name: str, mac: str) -> Message:
 
 
 def veth(name: str, peer: str, mac: str, namespace: int) -> Message:
-    """A pair that is down: `name` here, `peer` with this MAC in the namespace behind the descriptor."""
-    other = _link() + _ours(peer, mac) + number(_IFLA_NET_NS_FD, namespace)
-    return Message(
-        _RTM_NEWLINK, _link() + _ours(name, "") + _kind("veth", nested(_VETH_INFO_PEER, other)), _NEW
-    )
+    """A pair that is down: `name` here, `peer` with this MAC in the namespace behind the descriptor.
+
+    With one queue, as it has by default; but then made for one. Else it is made with as many as there are processors and
+    cut down to one, for which the kernel waits twice for all of them (veth_init_queues, drivers/net/veth.c).
+    """
+    queues = number(_IFLA_NUM_TX_QUEUES, 1) + number(_IFLA_NUM_RX_QUEUES, 1)
+    other = _link() + _ours(peer, mac) + queues + number(_IFLA_NET_NS_FD, namespace)
+    pair = _kind("veth", nested(_VETH_INFO_PEER, other))
+    return Message(_RTM_NEWLINK, _link() + _ours(name, "") + queues + pair, _NEW)
 
 
 def set_link(index: int, *, alias: str | None = None, master: int | None = None, up: bool = False) -> Message:
