@@ -43,10 +43,15 @@ def start(command: str) -> None:
         _waiting.append(Companion(PROGRAMS[command]))
 
 
+def waiting(program: str) -> Companion | None:
+    """The process started early, if it is of that kind and not taken yet."""
+    return next((companion for companion in _waiting if companion.program == program), None)
+
+
 def take(program: str) -> Companion:
     """The process started early, if it is of that kind and not taken yet, else a new one."""
-    for companion in _waiting:
-        if companion.program == program:
-            _waiting.remove(companion)
-            return companion
-    return Companion(program)
+    companion = waiting(program)
+    if companion is None:
+        return Companion(program)
+    _waiting.remove(companion)
+    return companion

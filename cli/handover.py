@@ -1,6 +1,6 @@
 """What a command sends to the monitor it started: one packet with the container, the journal's place, the lock.
 
-LEAN. The socket stays open afterwards: it is the command's control connection (see `effects.control`).
+Before that it may ask what the kernel has. LEAN. The socket stays open afterwards: it is the command's control connection (see `effects.control`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from effects.control import JSON, Connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _BUFFER = 1 << 20  # bytes of stdin that wait in the socket; the kernel gives what it may (net.core.wmem_max)
@@ -35,9 +36,18 @@ def give(control: _socket.socket, request: dict[str, Any], fds: list[int]) -> No
     assert sent, "it is the first packet, and fits"
 
 
-def receive(control: _socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Wait for the request. Raises NeverMind where the command closed its end."""
-    packet = Connection(control).receive(wait=True)
-    if packet is None or packet[0] != JSON:
-        raise NeverMind
-    return packet[1], packet[2]
+def receive(
+    control: _socket.socket, look: Callable[[list[Any], int], None]
+) -> tuple[dict[str, Any], list[int]]:
+    """Wait for the request, and meanwhile `look` where the command asks for it (see `cli.lookout`).
+
+    Raises NeverMind where the command closed its end.
+    """
+    while True:
+        packet = Connection(control).receive(wait=True)
+        if packet is None or packet[0] != JSON:
+            raise NeverMind
+        _, message, fds = packet
+        if "look" not in message:
+            return message, fds
+        look(message["look"], fds[0])

@@ -51,11 +51,19 @@ def main() -> int:
     """Take one container over; returns when nothing of it lives any more."""
     command = _socket.socket(fileno=handover.MONITOR_FD)
     try:
-        request, fds = handover.receive(command)
+        request, fds = handover.receive(command, _look)
     except handover.NeverMind:
         return 0
     os.umask(0o077)
     return Monitor(command, request, fds[0]).run()
+
+
+def _look(rows: list[Any], answer: int) -> None:
+    """For a container that will be on networks of ours: what these take is loaded then, before it is needed."""
+    from cli import lookout
+
+    lookout.look(bootstrap.kernel(LinuxHost()), rows, answer)
+    import machine.plan_network  # noqa: F401
 
 
 class Monitor:

@@ -18,9 +18,8 @@ def _by(name: str, module: str = "parse_network") -> Callable[[str, str], object
     """A parser of `machine`, imported when it is first needed."""
 
     def parse(text: str, what: str) -> object:
-        from importlib import import_module
-
-        return getattr(import_module(f"machine.{module}"), name)(text, what)
+        # Not by importlib, which takes 0.5 ms to load.
+        return getattr(__import__(f"machine.{module}", fromlist=[name]), name)(text, what)
 
     return parse
 

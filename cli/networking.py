@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
+from cli import early
 from cli.answers import NoAnswer
+from cli.lookout import Lookout
 from cli.report import line_of, say
 from cli.session import Session
-from effects import hostnet, portholds
-from effects.linux import LinuxHost
 from machine import decide, networks, plan_network, ports
 from machine.errors import EffectFailure, MachineError
 from machine.leases import DEFAULT
@@ -21,7 +21,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from cli.lookout import Rows
     from cli.network_options import NetworkOptions
+    from effects.hostnet import Port
 
 WAIT = 30.0  # seconds for another command that is at work on the same network
 
@@ -42,6 +44,7 @@ def settings(session: Session, asked: NetworkOptions) -> dict[str, Any]:
     if model == DEFAULT:
         make_default(session)
     net = networks.find(session.engine().world, model)
+    _look_early(session, [net])
     connection = {"network": net.id, "name": net.name, **asked.address, "aliases": asked.aliases}
     return said | {"network": DEFAULT, "connections": [connection]}
 
@@ -61,6 +64,9 @@ def make(session: Session, wanted: networks.Wanted) -> None:
 
 
 def _make(session: Session, verb: Any, *args: Any) -> None:
+    from effects import hostnet
+    from effects.linux import LinuxHost
+
     engine = session.engine()
     # Those of other roots, and of other engines, are as foreign as a network card's.
     routes = hostnet.routes(LinuxHost(), plan_network.mark(engine.places, ""))
@@ -89,6 +95,8 @@ def ready(session: Session, wanted: list[Network]) -> None:
     Where something was lost that containers stand on, those that live are looked after too. EffectFailure.
     """
     engine, mended = session.engine(), False
+    if _is_seen_whole(session, wanted):
+        return
     for subject in (engine.world.host, *wanted):
         if not _is_whole(session, subject):
             mended = _settle(session, subject.stream) or mended
@@ -105,12 +113,35 @@ def ready(session: Session, wanted: list[Network]) -> None:
                     say(line_of(error))
 
 
-def _is_whole(session: Session, subject: Standing) -> bool:
-    engine = session.engine()
-    if subject.error is not None or plan(subject, engine.places) is not None:
+def _look_early(session: Session, wanted: list[Network]) -> None:
+    """Have our monitor look whether `ready` will have anything to do, while we go on."""
+    monitor = early.waiting("cli.monitor")
+    if monitor is not None:
+        session.lookout = Lookout(monitor, _rows(session, wanted))
+
+
+def _is_seen_whole(session: Session, wanted: list[Network]) -> bool:
+    lookout, session.lookout = session.lookout, None
+    if lookout is None or not lookout.sees(_rows(session, wanted)):
         return False
-    probe = engine.effects.probe
-    return all(row.done and probe(row.kind, row.spec, row.facts) is not None for row in subject.held)
+    return all(_is_settled(session, subject) for subject in (session.engine().world.host, *wanted))
+
+
+def _rows(session: Session, wanted: list[Network]) -> Rows:
+    subjects = (session.engine().world.host, *wanted)
+    return [[row.kind, row.spec, row.facts] for subject in subjects for row in subject.held]
+
+
+def _is_settled(session: Session, subject: Standing) -> bool:
+    """As far as the journal tells."""
+    is_done = all(row.done for row in subject.held)
+    return is_done and subject.error is None and plan(subject, session.engine().places) is None
+
+
+def _is_whole(session: Session, subject: Standing) -> bool:
+    probe = session.engine().effects.probe
+    there = (probe(row.kind, row.spec, row.facts) is not None for row in subject.held)
+    return _is_settled(session, subject) and all(there)
 
 
 def _settle(session: Session, stream: str) -> bool:
@@ -147,6 +178,8 @@ def ports_in_the_way(container: Container) -> dict[str, Any]:
     asked = container.setting("ports")
     if not container.setting("publish_all") and all(_is_free(one) for one in asked):
         return {}
+    from effects import hostnet
+
     return {"busy": hostnet.busy()}
 
 
@@ -154,12 +187,16 @@ def _is_free(asked: dict[str, Any]) -> bool:
     """Whether it is one certain port, and no process of the host has that."""
     if not asked["host_port"] or "host_last" in asked:
         return False
+    from effects import portholds
+
     addresses = [asked["address"]] if asked["address"] else ports.ANY.values()
     return all(portholds.is_free((asked["protocol"], address, asked["host_port"])) for address in addresses)
 
 
-def with_owner(error: PortBusy, busy: dict[hostnet.Port, int]) -> PortBusy:
+def with_owner(error: PortBusy, busy: dict[Port, int]) -> PortBusy:
     """The same, naming the process."""
+    from effects import hostnet
+
     for (protocol, address, port), inode in busy.items():
         if (protocol, port) == (error.protocol, error.port) and (owner := hostnet.process_with(inode)):
             any_of_them = {"0.0.0.0", "::"} & {address, error.address}  # noqa: S104 - compared, not bound

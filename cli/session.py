@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from cli.lookout import Lookout
     from cli.settler import Settler
     from eventstore.cursor import Cursor
 
@@ -64,6 +65,7 @@ class Session:
         self.from_zero = False  # do without the snapshot, which is a cache
         self.places: Places | None = None
         self._imagined: list[Event] = []
+        self.lookout: Lookout | None = None  # what our monitor was asked to look at (`cli.networking`)
 
     # --- reading -------------------------------------------------------------------------------------
 

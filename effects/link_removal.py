@@ -62,7 +62,9 @@ class _Farewell:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                poller.unregister(watch.fileno())  # too much has happened at once: the thread will have its answer
+                poller.unregister(
+                    watch.fileno()
+                )  # too much has happened at once: the thread will have its answer
         if self._refusal and self._refusal[0].errno not in _GONE:
             raise self._refusal[0]
 

@@ -49,9 +49,13 @@ def test_a_message_of_any_length_arrives_whole_with_its_descriptors(
     os.close(reader)
 
 
+def _no_look(rows: list[object], answer: int) -> None:
+    raise AssertionError
+
+
 def test_a_hand_over_may_be_large_too(ends: tuple[Connection, Connection]) -> None:
     handover.give(ends[0].sock, {"container": "c" * MIB}, [ends[0].fileno()])
-    request, fds = handover.receive(ends[1].sock)
+    request, fds = handover.receive(ends[1].sock, _no_look)
 
     assert (len(request["container"]), len(fds)) == (MIB, 1)
     os.close(fds[0])

@@ -1,0 +1,57 @@
+"""A monitor that waits for its container looks at the kernel meanwhile, and the command goes on deciding. LEAN.
+
+It has what looking takes, since it will make such things itself; for the command to load all of that takes 5 ms.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    from cli.early import Companion
+    from effects.handler import Effects
+
+    Rows: TypeAlias = list[list[Any]]  # [kind, spec, facts] of each resource
+
+_SECONDS = 2.0  # for a monitor that has yet to load what it needs; then we look ourselves
+_WHOLE, _NOT_WHOLE = b"1", b"0"
+
+
+class Lookout:
+    """The command's end of a question: whether the kernel has all of these."""
+
+    def __init__(self, monitor: Companion, rows: Rows) -> None:
+        self._rows = rows
+        self._answer, theirs = os.pipe2(os.O_CLOEXEC)
+        try:
+            monitor.connection.send({"look": rows}, (theirs,))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it has died: nobody will answer, which `sees` hears at once
+        finally:
+            os.close(theirs)
+
+    def sees(self, rows: Rows) -> bool:
+        """Whether the question was for exactly these, and the answer is yes. To be asked once."""
+        try:
+            ready, _, _ = select.select([self._answer], [], [], _SECONDS)
+            return bool(ready) and os.read(self._answer, 1) == _WHOLE and rows == self._rows
+        finally:
+            os.close(self._answer)
+
+
+def look(effects: Effects, rows: Rows, answer: int) -> None:
+    """The monitor's end: look, and say so. Where the kernel does not tell, the command will hear that itself."""
+    try:
+        whole = all(effects.probe(kind, spec, facts) is not None for kind, spec, facts in rows)
+    except OSError:
+        whole = False
+    try:
+        os.write(answer, _WHOLE if whole else _NOT_WHOLE)
+    except BrokenPipeError:
+        return  # the command has gone, as we are about to hear
+    finally:
+        os.close(answer)
