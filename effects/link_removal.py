@@ -12,61 +12,75 @@ import _thread
 import errno
 import os
 import select
+import time
 
 from effects import rtnetlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from effects.netlink import Message, Netlink
+    from effects.netlink import Netlink
 
 _GONE = {errno.ENODEV, errno.ESRCH}
 
 
-def remove(index: int) -> None:
-    """Returns once no link has this index; one that is gone already is no error. StepFailed where it is refused."""
-    watch = rtnetlink.watch_links()
-    farewell = _Farewell(rtnetlink.open_route(), rtnetlink.delete_link(index))
-    try:
-        farewell.await_removal(watch, index)
-    finally:
-        farewell.close()
-        watch.close()
+_TURN = 0.0005  # seconds between looks at a thread that is about to end
 
 
-class _Farewell:
-    """A thread that has asked for the removal. Its end, and what it was refused with, is to be seen by a pipe."""
+class Removal:
+    """Of the link with this index, as another thread has it done. How that ended is to be seen by a pipe."""
 
-    def __init__(self, net: Netlink, request: Message) -> None:
-        self._ended, mine = os.pipe2(os.O_CLOEXEC)
+    def __init__(self, index: int) -> None:
+        self._index = index
+        self._watch = rtnetlink.watch_links()
+        self._ended, theirs = os.pipe2(os.O_CLOEXEC)
         self._refusal: list[OSError] = []
-        _thread.start_new_thread(self._ask, (net, request, mine))
+        self._thread = 0
+        _thread.start_new_thread(self._ask, (rtnetlink.open_route(), theirs))
 
-    def _ask(self, net: Netlink, request: Message, pipe: int) -> None:
+    def _ask(self, net: Netlink, pipe: int) -> None:
+        self._thread = _thread.get_native_id()
         try:
-            net.change("endpoint", [request])
+            net.change("endpoint", [rtnetlink.delete_link(self._index)])
         except OSError as error:
             self._refusal.append(error)
         finally:
             net.close()
             os.close(pipe)
 
-    def await_removal(self, watch: Netlink, index: int) -> None:
-        """Until the kernel has told that the link is gone, or the thread has ended. StepFailed."""
+    def await_it(self) -> None:
+        """Until no link has this index; one that was gone already is no error. StepFailed where it is refused."""
         poller = select.poll()
-        for source in (watch.fileno(), self._ended):
+        for source in (self._watch.fileno(), self._ended):
             poller.register(source, select.POLLIN)
-        while all(source != self._ended for source, _ in poller.poll()):
-            try:
-                if rtnetlink.is_told_gone(watch, index):
+        try:
+            while all(source != self._ended for source, _ in poller.poll()):
+                if self._is_told(poller):
                     return
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                poller.unregister(
-                    watch.fileno()
-                )  # too much has happened at once: the thread will have its answer
+        finally:
+            self._watch.close()
         if self._refusal and self._refusal[0].errno not in _GONE:
             raise self._refusal[0]
 
-    def close(self) -> None:
+    def _is_told(self, poller: select.poll) -> bool:
+        try:
+            return rtnetlink.is_told_gone(self._watch, self._index)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            poller.unregister(self._watch.fileno())  # too much has happened at once: the thread will hear it
+            return False
+
+    def is_over(self) -> bool:
+        """Whether the kernel is done with it, and nothing is left to finish."""
+        if not select.select([self._ended], [], [], 0)[0]:
+            return False
+        self.finish()
+        return True
+
+    def finish(self) -> None:
+        """Until the thread is gone too. To be called once."""
+        os.read(self._ended, 1)
         os.close(self._ended)
+        # It goes just after that; to join it needs `threading`, which takes 5 ms to load.
+        while os.path.exists(f"/proc/self/task/{self._thread}"):
+            time.sleep(_TURN)

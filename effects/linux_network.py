@@ -7,7 +7,8 @@ import errno
 import os
 
 from effects import identity as identities
-from effects import link_removal, nfnetlink, nft_elements, rtnetlink
+from effects import nfnetlink, nft_elements, rtnetlink
+from effects.link_removal import Removal
 from effects.netns import Within, open_namespace
 from effects.portholds import PortHolds
 
@@ -30,8 +31,12 @@ class Network:
         self._route: Netlink | None = None
         self._netfilter: Netlink | None = None
         self._ports = PortHolds()
+        self._removals: list[Removal] = []
 
     def close_network(self) -> None:
+        """Let go of all of it; this process has one thread then."""
+        while self._removals:
+            self._removals.pop().finish()
         for socket in (self._route, self._netfilter):
             if socket is not None:
                 socket.close()
@@ -116,7 +121,10 @@ class Network:
         self._links().change("address", [rtnetlink.add_address(index, address)], address)
 
     def delete_link(self, index: int) -> None:
-        link_removal.remove(index)
+        self._removals = [one for one in self._removals if not one.is_over()]
+        removal = Removal(index)
+        self._removals.append(removal)
+        removal.await_it()
 
     def furnish(self, identity: Facts, device: str, of: int, plan: Facts) -> None:
         namespace = open_namespace(_identity(identity), "endpoint")
