@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from eventstore.verify import verify
 from tests.machines import Machine
 from tests.network_claims import unowned
 from tests.system.conftest import CGROUPS
+from tests.waiting import until
 
 SETTLED = 5.0  # seconds for what is on its way
 BUSY = ("creating", "starting", "stopping", "removing", "restarting")
@@ -135,11 +135,15 @@ CLAIMS: list[Callable[[Found], list[str]]] = [
 
 def hold(machine: Machine, where: str) -> Found:
     """Check all, until they hold; what was found. A container that a new monitor started may just be ending."""
-    end = time.monotonic() + SETTLED
-    while True:
+    wrong: list[str] = []
+
+    def whole() -> Found | None:
         found = Found(machine)
-        wrong = [text for claim in CLAIMS for text in claim(found)]
-        if not wrong:
-            return found
-        assert time.monotonic() < end, f"{where}: {'; '.join(wrong)}"
-        time.sleep(0.05)
+        wrong[:] = [text for claim in CLAIMS for text in claim(found)]
+        return None if wrong else found
+
+    found = until(
+        whole, lambda: f"{where}: {'; '.join(wrong)}", beside=machine.seen / "journal", seconds=SETTLED
+    )
+    assert found is not None
+    return found

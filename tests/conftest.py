@@ -50,30 +50,26 @@ def set_up(device: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def alone() -> Iterator[None]:
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Thousands of tests share one process: none may feel what another left in it.
 
     The umask that commands set; dead children; descriptors of files in a test's own directory, which a killed
     process would have left open too.
     """
-    before = _descriptors()
+    base, before = f"{tmp_path_factory.getbasetemp()}/", _descriptors()
     umask = os.umask(0o022)
     os.umask(umask)
     _reap()
     yield
     os.umask(umask)
-    if _left(before):
+    if _left(before, base):
         gc.collect()  # objects in cycles own some: they would close a number that is somebody else's by then
-        for fd in _left(before):
+        for fd in _left(before, base):
             os.close(fd)
 
 
-def _left(before: dict[int, str]) -> list[int]:
-    return [
-        fd
-        for fd, path in _descriptors().items()
-        if before.get(fd) != path and path.startswith("/tmp/pytest-")
-    ]
+def _left(before: dict[int, str], base: str) -> list[int]:
+    return [fd for fd, path in _descriptors().items() if before.get(fd) != path and path.startswith(base)]
 
 
 def _reap() -> None:

@@ -11,10 +11,10 @@ import os
 import random
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests import waiting
 from tests.machines import Machine
 from tests.system.conftest import PROGRAM
 
@@ -152,13 +152,14 @@ def points_of(machine: Machine, command: Command, who: str) -> list[Point]:
 
 def _settled(file: Path, enough: int = 1 << 30) -> int:
     """How many lines it has, once it has enough, or no more for a while."""
-    lines, since = 0, time.monotonic()
-    while lines < enough and time.monotonic() - since < QUIET:
-        now = file.read_bytes().count(b"\n") if file.exists() else 0
-        if now != lines:
-            lines, since = now, time.monotonic()
-        time.sleep(0.02)
-    return lines
+
+    def lines() -> int:
+        return file.read_bytes().count(b"\n") if file.exists() else 0
+
+    with waiting.changes(file.parent) as next_one:
+        while lines() < enough and next_one(QUIET):
+            pass
+    return lines()
 
 
 def prepare(machine: Machine, command: Command, arm: str = "") -> None:
@@ -227,9 +228,12 @@ def while_it_stands(
         cwd=machine.seen,
         more_env={} if ours else {"MYDOCKER_FAILPOINT": arm},
     ) as process:
-        end = time.monotonic() + SLOW
-        while process.poll() is None and not _written(file) and time.monotonic() < end:
-            time.sleep(0.005)
+        waiting.until(
+            lambda: _written(file) or process.poll() is not None,
+            f"{command} neither ends nor comes to {point}",
+            beside=file.parent,
+            seconds=SLOW,
+        )
         disaster()
         if _written(file):
             _go_on(int(file.read_text().split()[0]))
@@ -241,12 +245,16 @@ def _written(file: Path) -> bool:
     return file.exists() and file.read_bytes().endswith(b"\n")
 
 
+def until_it_stands(pid: int) -> None:
+    """SIGSTOP has had its effect; of that the kernel tells a parent alone."""
+
+    def stands() -> bool:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+
+    waiting.until(stands, f"process {pid} does not stop", seconds=SLOW)
+
+
 def _go_on(pid: int) -> None:
     """SIGCONT, once it has come to stand."""
-    end = time.monotonic() + SLOW
-    while time.monotonic() < end:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        if state in "Tt":
-            break
-        time.sleep(0.002)
+    until_it_stands(pid)
     os.kill(pid, signal.SIGCONT)

@@ -7,12 +7,11 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 import uuid
 from pathlib import Path
 from typing import Any
 
-from tests import network_claims
+from tests import network_claims, waiting
 from tests.system.conftest import CGROUPS, PROGRAM, Docker, our_processes
 
 # Of the tests' own network namespace.
@@ -80,13 +79,11 @@ class Machine(Docker):
 
     def kill(self, *pids: int) -> None:
         """SIGKILL, and wait until they are dead."""
+        assert 0 not in pids, "that would be our own process group"
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        end = time.monotonic() + 20
-        while any(_lives(pid) for pid in pids):
-            assert time.monotonic() < end, f"{pids} do not die"
-            time.sleep(0.002)
+        waiting.ended(*pids)
 
     def lose_run_dir(self) -> None:
         shutil.rmtree(self.run_dir, ignore_errors=True)
@@ -111,11 +108,7 @@ class Machine(Docker):
     def sweep_cgroups(self) -> None:
         """Remove them; nothing lives in them any more."""
         for path in self.cgroups():
-            end = time.monotonic() + 20
-            while path.is_dir():
-                with contextlib.suppress(OSError):
-                    path.rmdir()
-                assert time.monotonic() < end, f"{path} stays"
+            waiting.remove_cgroup(path)
 
 
 def _lives(pid: int) -> bool:

@@ -6,13 +6,13 @@ import contextlib
 import os
 import shutil
 import signal
-import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pexpect
 
+from tests import waiting
 from tests.lab import Lab, Machine, Place, pids_there, snapshot
 from tests.system.conftest import CGROUPS, PROGRAM, Docker, left_behind, our_processes
 
@@ -99,12 +99,8 @@ class Net(Docker):
         for pid in pids - {os.getpid()}:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        end = time.monotonic() + 20
-        while any(path.is_dir() for path in self._cgroups()):
-            for path in self._cgroups():
-                with contextlib.suppress(OSError):
-                    path.rmdir()
-            assert time.monotonic() < end, "its processes do not die"
+        for path in self._cgroups():
+            waiting.remove_cgroup(path)
         shutil.rmtree(self.run_dir, ignore_errors=True)
         boot = self.base / f"boot-{uuid.uuid4()}"
         boot.write_text(f"{uuid.uuid4()}\n")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.system.conftest import Docker, our_processes
+from tests.waiting import ended, until
 
 pytestmark = pytest.mark.root
 
@@ -24,20 +25,30 @@ def health(docker: Docker, name: str) -> dict[str, Any]:
     return found
 
 
-def wait_for(what: Callable[[], object], seconds: float = 30) -> Any:
-    """Until it is so; what it came to."""
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end, "it has not come to that in time"
-        time.sleep(0.05)
-    return found
-
-
 def comes_to(docker: Docker, name: str, status: str) -> dict[str, Any]:
-    found: dict[str, Any] = wait_for(
-        lambda: found if (found := health(docker, name))["Status"] == status else None
-    )
+    found: dict[str, Any] = {}
+
+    def has_come() -> bool:
+        found.update(health(docker, name))
+        return bool(found["Status"] == status)
+
+    until(has_come, f"{name} does not become {status}", beside=docker.root / "journal")
     return found
+
+
+def next_probes(docker: Docker, name: str, enough: Callable[[list[dict[str, Any]]], bool]) -> None:
+    """Until the log of its last probes is so."""
+    beside = docker.root / "containers" / docker.inspect(name)["Id"]
+    until(lambda: enough(health(docker, name)["Log"]), f"{name} is not probed like that", beside=beside)
+
+
+def runs(pid: int, command: str) -> None:
+    """Until that command runs in the container of that first process."""
+    until(lambda: command in commands(pid), f"{command} does not run there")
+
+
+def runs_alone(pid: int, command: str) -> None:
+    until(lambda: commands(pid) == [command], f"{command} is not left alone there")
 
 
 def of(docker: Docker, name: str, tag: str) -> list[dict[str, Any]]:
@@ -89,7 +100,7 @@ def test_050_probes_that_tell_nothing_new_leave_nothing_in_the_journal(series: D
     series.ok("run", "-d", "--name", "t050b", "--health-cmd", "true", *FAST, *IDLE)
     first = comes_to(series, "t050b", "healthy")["Log"][-1]["Start"]
     before = len(series.events())
-    wait_for(lambda: all(probe["Start"] > first for probe in health(series, "t050b")["Log"]))
+    next_probes(series, "t050b", lambda log: all(probe["Start"] > first for probe in log))
 
     assert len(health(series, "t050b")["Log"]) == 5
     assert len(series.events()) == before
@@ -102,7 +113,8 @@ def test_050_a_probe_is_killed_at_its_timeout_with_all_that_it_forked(series: Do
         *("--health-interval", "100ms", "--health-retries", "1", *IDLE),
     )
     pid = series.inspect("t050c")["State"]["Pid"]
-    wait_for(lambda: {"sleep 4711", "sleep 4712"} <= set(commands(pid)))
+    runs(pid, "sleep 4711")
+    runs(pid, "sleep 4712")
 
     found = comes_to(series, "t050c", "unhealthy")
     assert (found["Log"][0]["ExitCode"], found["Log"][0]["Output"]) == (
@@ -111,7 +123,7 @@ def test_050_a_probe_is_killed_at_its_timeout_with_all_that_it_forked(series: Do
     )
     series.ok("pause", "t050c")  # no further probe
     series.ok("unpause", "t050c")
-    wait_for(lambda: commands(pid) == ["sleep 1000"])
+    runs_alone(pid, "sleep 1000")
 
 
 def test_050_what_a_probe_leaves_behind_on_purpose_stays(series: Docker) -> None:
@@ -119,7 +131,7 @@ def test_050_what_a_probe_leaves_behind_on_purpose_stays(series: Docker) -> None
     probe = "pgrep -f 'sleep [4]714' || { sleep 4714 >/dev/null 2>&1 & }"
     series.ok("run", "-d", "--name", "t050d", "--health-cmd", probe, *FAST, *IDLE)
     comes_to(series, "t050d", "healthy")
-    wait_for(lambda: len(health(series, "t050d")["Log"]) > 2)
+    next_probes(series, "t050d", lambda log: len(log) > 2)
 
     assert "sleep 4714" in commands(series.inspect("t050d")["State"]["Pid"])
     series.ok("stop", "-t", "0", "t050d")
@@ -135,10 +147,11 @@ def test_050_a_check_whose_program_is_missing_is_a_failure_that_says_so(series: 
 
 def test_050_s43_nothing_of_a_check_outlives_its_container(series: Docker) -> None:
     series.ok("run", "-d", "--name", "t050f", "--health-cmd", "sleep 4715", *FAST, *IDLE)
-    pid = series.inspect("t050f")["State"]["Pid"]
-    wait_for(lambda: any("sleep 4715" in line for line in commands(pid)))
+    state = series.inspect("t050f")["State"]
+    runs(state["Pid"], "sleep 4715")
 
     series.ok("stop", "-t", "0", "t050f")
+    ended(state["MonitorPid"])  # it has told of the end, and goes
 
     assert our_processes(series) == []
     assert commands(os.getpid()).count("sleep 4715") == 0
@@ -151,12 +164,12 @@ def test_050_s43_a_successor_takes_the_check_up_and_ends_a_dead_monitors_probe(s
         *("run", "-d", "--name", "t050g", "--health-cmd", probe, *FAST, "--health-start-period", "0", *IDLE)
     )
     state = series.inspect("t050g")["State"]
-    wait_for(lambda: any("sleep 4716" in line for line in commands(state["Pid"])))
+    runs(state["Pid"], "sleep 4716")
     os.kill(state["MonitorPid"], signal.SIGKILL)
-    wait_for(lambda: commands(state["Pid"]) == ["sleep 1000"])
+    runs_alone(state["Pid"], "sleep 1000")
     series.ok("replay")
+    runs(state["Pid"], "sleep 4716")  # the successor's
     series.ok("exec", "t050g", "touch", "/fail")
-    wait_for(lambda: any("sleep 4716" in line for line in commands(state["Pid"])))
     series.ok("exec", "t050g", "killall", "sleep")
 
     comes_to(series, "t050g", "unhealthy")
@@ -164,17 +177,17 @@ def test_050_s43_a_successor_takes_the_check_up_and_ends_a_dead_monitors_probe(s
 
 
 def test_050_a_paused_container_is_not_probed_and_its_time_does_not_count(series: Docker) -> None:
-    probe = "test -f /once && exit 0; touch /once; sleep 1"
+    probe = "touch /began; until test -e /go; do sleep 0.05; done"
     series.ok(
-        *("run", "-d", "--name", "t050h", "--health-cmd", probe, "--health-timeout", "3s"),
+        *("run", "-d", "--name", "t050h", "--health-cmd", probe, "--health-timeout", "2s"),
         *("--health-interval", "100ms", "--health-retries", "1", *IDLE),
     )
-    pid = series.inspect("t050h")["State"]["Pid"]
-    wait_for(lambda: any(line == "sleep 1" for line in commands(pid)))
+    until((series.root / "mnt" / "t050h" / "began").exists, "no probe begins")
     series.ok("pause", "t050h")
-    time.sleep(4)  # longer than the probe may take: that nothing happens is the claim
+    time.sleep(2.2)  # longer than the probe may take: that nothing happens is the claim
     assert health(series, "t050h") == {"Status": "starting", "FailingStreak": 0, "Log": []}
     series.ok("unpause", "t050h")
+    series.ok("exec", "t050h", "touch", "/go")
 
     assert comes_to(series, "t050h", "healthy")["Log"][0]["ExitCode"] == 0
 
@@ -206,7 +219,7 @@ def test_050_s59_what_is_done_about_an_unhealthy_one_has_the_check_as_its_cause(
 
     if ends.startswith("exited (143"):
         ends = "exited (143)"
-    wait_for(is_done)
+    until(is_done, f"it does not come to {ends!r}", beside=series.root / "journal")
     tag = "container.kill_requested" if action == "kill" else "container.stop_requested"
     asked = of(series, "t050i", tag)[0]
     assert (asked["why"], asked["by"]["cmd"]) == ("health check", "monitor")

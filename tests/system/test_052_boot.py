@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import signal
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests import waiting
 from tests.system.conftest import CGROUPS, PROGRAM, Docker, our_processes
 
 pytestmark = pytest.mark.root
@@ -38,7 +37,7 @@ def lose_power(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
             (path for path in parent.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts)
         )
         for path in [*below, parent]:
-            remove_cgroup(path)
+            waiting.remove_cgroup(path)
     boot = docker.root.parent / "boot"
     boot.write_text(f"{uuid.uuid4()}\n")
     run = subprocess.run
@@ -47,20 +46,6 @@ def lose_power(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
         return run(["unshare", "-m", "sh", "-c", SHOW, str(boot), *command], **more)
 
     monkeypatch.setattr(subprocess, "run", rebooted)
-
-
-def remove_cgroup(path: Path) -> None:
-    """As a boot does; whoever was killed may hold it for a moment."""
-    end = time.monotonic() + 10
-    while True:
-        try:
-            path.rmdir()
-        except OSError as error:
-            if error.errno != errno.EBUSY or time.monotonic() > end:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import select
 import signal
 import subprocess
 import time
@@ -17,6 +16,7 @@ import pytest
 from tests import claims
 from tests.kills import ALL, COMMANDS, SEED, Command, ask, points_of, while_it_stands
 from tests.small_disk import SmallDisk, small_disk
+from tests.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(3600)]
 NO_ROOM = "No space left on device"
@@ -118,7 +118,7 @@ def test_081_s35_a_running_container_goes_on_and_its_lost_output_is_counted(disk
     disk.fill()
     logs = disk.seen / "containers" / disk.inspect("k")["Id"] / "log"
     taken, before = _size(logs), -1
-    while taken != before:  # until its last block takes no more; it says some 100 KB a second
+    while taken != before:  # at some 100 KB a second, half a second without growth means a full last block
         time.sleep(0.5)
         before, taken = taken, _size(logs)
 
@@ -135,12 +135,9 @@ def test_081_s35_a_monitor_whose_journal_takes_nothing_tells_the_end_once_it_doe
     process = disk.inspect("k")["State"]["Pid"]
     segment = max((disk.seen / "journal").glob("*.jsonl"))
     subprocess.run(["chattr", "+i", segment], check=True)  # even what is reserved is refused then: EPERM
-    end = os.pidfd_open(process)
     os.kill(process, signal.SIGKILL)
-    select.select([end], [], [])
-    os.close(end)
-    while Path(f"/proc/{process}").exists():  # reaped, so that only the monitor knows how it ended
-        time.sleep(0.01)
+    # Reaped, so that only the monitor knows how it ended.
+    until(lambda: not Path(f"/proc/{process}").exists(), "it is not reaped")
 
     assert disk.ok("ps", "-q"), "it has not been told to anybody"
     subprocess.run(["chattr", "-i", segment], check=True)

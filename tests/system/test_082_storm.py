@@ -104,7 +104,7 @@ def test_082_stop_during_start_ends_it_or_comes_too_early(machine: Machine, paus
     machine.ok("create", "--name", "k", "busybox", "top")
     with ThreadPoolExecutor(2) as pool:
         started = pool.submit(ask, machine, "start", "k")
-        time.sleep(pause)
+        time.sleep(pause)  # the moment at which the stop comes, whatever the load is
         stopped = pool.submit(ask, machine, "stop", "-t", "0", "k")
         codes = (started.result().returncode, stopped.result().returncode)
 

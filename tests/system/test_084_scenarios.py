@@ -6,14 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from tests import claims
+from tests import claims, waiting
+from tests.kills import until_it_stands
 from tests.machines import Machine
+from tests.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 STATE = "{{.Names}} {{.State}}"
@@ -36,11 +35,13 @@ def states(machine: Machine) -> dict[str, str]:
     return dict(line.split() for line in machine.ok("ps", "--format", STATE).splitlines())
 
 
-def until(holds: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
+def comes_to(machine: Machine, name: str, *wanted: str) -> None:
+    """Until it is in one of these states, or is no more."""
+    until(
+        lambda: states(machine).get(name, wanted[0]) in wanted,
+        f"{name} does not come to {wanted}",
+        beside=machine.root / "journal",
+    )
 
 
 # --- A: after a crash or a boot ------------------------------------------------------------------------
@@ -50,7 +51,7 @@ def test_s03_how_it_ended_survives_any_number_of_boots(machine: Machine) -> None
     machine("run", "--name", "code", "busybox", "sh", "-c", "exit 3")
     machine("run", "--name", "oom", "-m", "20m", "busybox", "tail", "/dev/zero")
     run(machine, "again", "--restart", "on-failure:2", "busybox", "false")
-    until(lambda: states(machine)["again"] == "exited", "it is never given up")
+    comes_to(machine, "again", "exited")
     before = [machine.inspect(name) for name in ("code", "oom", "again")]
     for _ in range(3):
         machine.reboot()
@@ -141,7 +142,7 @@ def test_s10_paused_stays_paused_without_its_monitor_and_can_be_ended(
     assert states(machine) == {"k": "paused"}
 
     machine.ok(*words)
-    until(lambda: states(machine).get("k", "exited") in ("exited", "stopped"), f"{words} does not end it")
+    comes_to(machine, "k", "exited", "stopped")
     claims.hold(machine, "S10")
 
 
@@ -150,7 +151,7 @@ def test_s11_an_end_that_no_process_of_ours_saw_is_told_once(machine: Machine) -
     machine.kill(monitor(machine, "k"))
     end = pid(machine, "k")
     if end:
-        until(lambda: not Path(f"/proc/{end}/exe").exists(), "it does not end")
+        waiting.ended(end)
     for _ in range(2):
         machine.ok("replay")
 
@@ -176,8 +177,8 @@ def test_s13_s14_what_a_boot_starts_again_is_what_its_policy_says(machine: Machi
         machine.ok("stop", "-t", "0", f"{policy}-stopped")
     machine.reboot()
     machine.ok("replay")
-    until(lambda: states(machine)["always"] == "running", "its policy does not start it")
-    until(lambda: states(machine)["on-failure"] == "running", "an unknown exit is a failure")
+    comes_to(machine, "always", "running")
+    comes_to(machine, "on-failure", "running")  # an unknown exit is a failure
 
     found = states(machine)
     assert {name for name, state in found.items() if state == "running"} >= {
@@ -252,7 +253,7 @@ def test_s38_a_freeze_whose_monitor_died_ends(machine: Machine) -> None:
         "copy",
         more_env={"MYDOCKER_FAILPOINT": "command|stop|1|publish ROOT/IMAGE.tar|/dev/null"},
     ) as held:
-        until(lambda: Path(f"/proc/{held.pid}/stat").read_text().split()[2] == "T", "it does not come there")
+        until_it_stands(held.pid)
         machine.kill(monitor(machine, "k"), held.pid)
     machine.ok("replay")
 

@@ -50,15 +50,16 @@ def test_one_that_has_gone_is_no_reason_to_wait() -> None:
     ours.close()
 
 
-def test_a_joiner_that_says_that_it_waits_is_waited_for(hurried: None) -> None:
+def test_a_joiner_that_says_that_it_waits_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A `commit` may hold the container still for longer than anybody would wait for an answer."""
+    monkeypatch.setattr(answers, "ANSWER", 0.3)
     ours, theirs = handover.pair()
     companion = SimpleNamespace(connection=Connection(ours), pid=4711)
 
     def joiner() -> None:
-        for _ in range(5):
+        for _ in range(4):
             Connection(theirs).send({"waiting": True})
-            time.sleep(0.03)
+            time.sleep(0.1)  # longer than an answer may take in all, and never at once
         Connection(theirs).send({"started": {}})
 
     thread = threading.Thread(target=joiner)
