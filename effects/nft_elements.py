@@ -19,7 +19,7 @@ RANGES = {"own4", "own6"}  # sets of them: an element's data is its last key
 SETS = (
     *(("inet", name) for name in ("bridges", "outward", "same", "own4", "own6")),
     *(("inet", name) for name in ("any4", "any6", "ports4", "ports6")),
-    *(("bridge", name) for name in ("ports", "macs", "addresses4", "addresses6", "targets6")),
+    *(("bridge", name) for name in ("ports", "macs", "senders4", "senders6", "targets6")),
 )
 _PROTOCOLS = {"tcp": 6, "udp": 17}
 _IFNAMSIZ = 16
@@ -48,16 +48,15 @@ def _of_network(network: dict[str, Any]) -> list[Element]:
 
 def _of_host(host: dict[str, Any]) -> list[Element]:
     """What one end of a container may send from."""
-    device, mac = _name(host["device"]), _mac(host["mac"])
-    found: list[Element] = [
-        ("bridge", "ports", device, b""),
-        ("bridge", "macs", device + mac + bytes(2), b""),
-    ]
+    device = _name(host["device"])
+    sender = device + _mac(host["mac"]) + bytes(2)
+    found: list[Element] = [("bridge", "ports", device, b""), ("bridge", "macs", sender, b"")]
     version6 = [address for address in host["addresses"] if ":" in address]
     version4 = [address for address in host["addresses"] if address not in version6]
-    found += [("bridge", "addresses4", device + _address(address), b"") for address in version4]
+    found += [("bridge", "senders4", sender + _address(address), b"") for address in version4]
     for address in [*version6, link_local(host["mac"])] if version6 else []:
-        found += [("bridge", name, device + _address(address), b"") for name in ("addresses6", "targets6")]
+        found.append(("bridge", "senders6", sender + _address(address), b""))
+        found.append(("bridge", "targets6", device + _address(address), b""))
     return found
 
 

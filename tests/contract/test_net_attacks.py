@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.frames import ARP, EVERYBODY, IP6, Wire, mac
+from tests.frames import ARP, EVERYBODY, IP, IP6, Wire, checksum, mac
 from tests.netkit import Guest, Kit, kit
 
 pytestmark = pytest.mark.root
@@ -110,9 +110,35 @@ def udp6(source: str, from_port: int) -> Callable[[Wire], None]:
     return send
 
 
+def tcp(source: str, *, from_mac: str = "", vlan: bool = False) -> Callable[[Wire], None]:
+    """The first segment of a connection to the victim, with data (RFC 9293, 3.1)."""
+
+    def send(wire: Wire) -> None:
+        segment = struct.pack("!HHIIBBHHH", 4000, 5000, 1, 0, 0x50, 0x02, 1024, 0, 0) + b"forged"
+        if ":" in source:
+            kind, ends = IP6, IPv6Address(source).packed + IPv6Address(VICTIM6).packed
+            head = struct.pack("!IHBB", 6 << 28, len(segment), socket.IPPROTO_TCP, 64) + ends
+        else:
+            kind, ends = IP, socket.inet_aton(source) + socket.inet_aton(VICTIM)
+            head = (
+                struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), 1, 0, 64, socket.IPPROTO_TCP, 0) + ends
+            )
+            head = head[:10] + checksum(head) + head[12:]
+        sum_of = ends + struct.pack("!II", len(segment), socket.IPPROTO_TCP) + segment
+        data = head + segment[:16] + checksum(sum_of) + segment[18:]
+        if vlan:
+            kind, data = VLAN, struct.pack("!HH", 7, kind) + data
+        wire.send(kind, data, source=from_mac)
+
+    return send
+
+
 OWN_MAC = "02:42:0a:65:00:03"
 HONEST = {
     "udp": udp(OWN),
+    "tcp": tcp(OWN),
+    "tcp6": tcp(OWN6),
+    "tcp6 link-local": tcp(OWN_LOCAL),
     "arp": arp(OWN, OWN_MAC),
     "arp probe": arp("0.0.0.0", OWN_MAC, kind=1),
     "ping6": icmp6(OWN6, ECHO),
@@ -126,6 +152,15 @@ FORGED = {
     "another mac": udp(OWN, from_mac=STRANGER),
     "the gateway's mac": udp(OWN, from_mac="02:42:0a:65:00:01"),
     "another address": udp("10.101.0.77"),
+    "tcp from another mac": tcp(OWN, from_mac=STRANGER),
+    "tcp from the victim's mac": tcp(OWN, from_mac="02:42:0a:65:00:02"),
+    "tcp as the gateway": tcp(GATEWAY),
+    "tcp as the victim": tcp(VICTIM, from_mac="02:42:0a:65:00:02"),
+    "tcp in a vlan": tcp(OWN, vlan=True),
+    "tcp as the gateway in a vlan": tcp(GATEWAY, vlan=True),
+    "tcp6 from another mac": tcp(OWN6, from_mac=STRANGER),
+    "tcp6 as the gateway": tcp(GATEWAY6),
+    "tcp6 in a vlan": tcp(OWN6, vlan=True),
     "the gateway's address": udp(GATEWAY),
     "an address from anywhere": udp("198.51.100.9"),
     "an address in a vlan": udp(GATEWAY, vlan=True),
@@ -155,6 +190,14 @@ def test_what_is_its_own_arrives_and_what_is_forged_does_not(scene: Scene) -> No
     # Without its rules all of that arrives: it is they that keep it.
     scene.kit.undo("rules", scene.attacker.rules)
     assert {name for name, send in FORGED.items() if not scene.arrives(send)} == set()
+
+
+def test_the_group_of_a_device_hastens_and_decides_nothing(scene: Scene) -> None:
+    host = scene.kit.lab.host
+    for device in (scene.victim.network.device, scene.attacker.host_device, scene.victim.host_device):
+        host.run("ip", "link", "set", device, "group", "default")
+    assert {name for name, send in HONEST.items() if not scene.arrives(send)} == set()
+    assert {name for name, send in FORGED.items() if scene.arrives(send)} == set()
 
 
 def test_a_neighbours_table_is_not_poisoned(scene: Scene) -> None:

@@ -48,7 +48,7 @@ def test_a_container_sends_from_its_own_addresses_alone() -> None:
     assert nft_elements.elements(host("192.168.10.2")) == [
         ("bridge", "ports", END, b""),
         ("bridge", "macs", END + mac, b""),
-        ("bridge", "addresses4", END + b"\xc0\xa8\x0a\x02", b""),
+        ("bridge", "senders4", END + mac + b"\xc0\xa8\x0a\x02", b""),
     ]
 
 
@@ -60,10 +60,11 @@ def test_with_ipv6_its_link_local_address_is_its_own_too() -> None:
         bytes.fromhex("fd00" + "0" * 27 + "2"),
         bytes.fromhex("fe80" + "0" * 12 + "0042c0fffea80a02"),
     )
+    mac = bytes.fromhex("0242c0a80a020000")
     assert found == [
-        ("bridge", name, END + address, b"")
+        ("bridge", name, END + before + address, b"")
         for address in (own, local)
-        for name in ("addresses6", "targets6")
+        for name, before in (("senders6", mac), ("targets6", b""))
     ]
     assert nft_elements.link_local(MAC) == "fe80::42:c0ff:fea8:a02"
 
