@@ -7,12 +7,10 @@ boot and mends what a dead holder left on the container they touch.
 from __future__ import annotations
 
 import os
-import sys
 from zlib import crc32
 
 from cli import arrival, bootstrap, context
 from cli.declare import wrap
-from cli.report import echo, exit_code_of, line_of, say
 from effects import failpoints, identity
 from effects.locks import Locks
 from eventstore.errors import ForeignHost, JournalMissing
@@ -31,14 +29,16 @@ from machine.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
     from cli.lookout import Lookout
     from cli.settler import Settler
     from eventstore.cursor import Cursor
 
-SNAPSHOT_EVERY = 128  # events; to fold one takes 20 us, to save the world 1 ms and 15 us for each container in it
+SNAPSHOT_EVERY = (
+    128  # events; to fold one takes 20 us, to save the world 1 ms and 15 us for each container in it
+)
 FOLD = "2"  # to be changed when folding the same events gives another world in the same slots
 
 
@@ -277,25 +277,3 @@ def pass_session(function: Callable[..., Any]) -> Callable[..., Any]:
             session.close()
 
     return wrap(with_session, function)
-
-
-def each(names: Iterable[str], action: Callable[[str], Any], *, done: bool = True) -> None:
-    """Do it for every name, one failure not keeping the others from it; ends with the last failure's code.
-
-    With `done` says each name that is, as docker does.
-    """
-    code = 0
-    for name in names:
-        try:
-            action(name)
-        except Exception as error:
-            failed = exit_code_of(error)
-            if failed is None:
-                raise
-            say(line_of(error))
-            code = failed
-        else:
-            if done:
-                echo(name)
-    if code:
-        sys.exit(code)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from cli.each import Wait
+
 TARGET = 5.0  # seconds for a container in whose network another is to be
 
 
@@ -94,6 +96,24 @@ class Settler:
         if unsettled and self.mend(container.stream):
             return decide.find(self.engine.refresh(), reference)
         return container
+
+    def begin(
+        self, container_id: str, until: Callable[[Container | None], bool], seconds: float, what: str
+    ) -> Wait:
+        """After a decision: tell the container's monitor, if it has one. The wait is `carry_out`."""
+        try:
+            connection = control.connect(self.engine.places.container(container_id))
+            if connection is not None:
+                connection.send({"op": "settle"})
+                connection.close()
+        except (TimeoutError, BrokenPipeError, ConnectionResetError):
+            pass  # it takes no more connections, or is ending: `carry_out` sees to it
+
+        def wait() -> None:
+            self.engine.refresh()
+            self.carry_out(container_id, until, seconds, what)
+
+        return wait
 
     def carry_out(
         self, container_id: str, until: Callable[[Container | None], bool], seconds: float, what: str

@@ -121,7 +121,9 @@ def _zombie_status(pid: int, start: int | None) -> int | None:
 
 def _pid_of(pidfd: int) -> int:
     """The pid behind a pidfd as fdinfo has it: -1 once reaped, 0 where our /proc does not show it."""
-    with open(f"/proc/self/fdinfo/{pidfd}", "rb") as file:  # as text it takes a codec, which is 0.4 ms to load
+    with open(
+        f"/proc/self/fdinfo/{pidfd}", "rb"
+    ) as file:  # as text it takes a codec, which is 0.4 ms to load
         for line in file:
             if line.startswith(b"Pid:"):
                 return int(line[4:])

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from cli.commands.stop import ended
 from cli.declare import argument, command, value
-from cli.session import Session, each, pass_session
+from cli.each import each
+from cli.session import Session, pass_session
 from machine import decide
 from machine.signals import signal_number
 from machine.subjects import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cli.each import Wait
 
 SIGKILL = 9
 PATIENCE = 30.0  # seconds for a signal to be sent, or for the dead to be cleared away
@@ -22,12 +27,13 @@ def kill(session: Session, names: tuple[str, ...], signal: int | None) -> None:
     each(names, lambda name: kill_one(session, name, signal or SIGKILL))
 
 
-def kill_one(session: Session, name: str, signal: int) -> None:
-    """Signal one container; with KILL, wait until it has ended."""
+def kill_one(session: Session, name: str, signal: int) -> Wait:
+    """Signal one container; with KILL, the wait is until it has ended."""
     container = session.touch(name)
     session.engine().decide(decide.kill, container.id, signal)
 
     def sent(now: Container | None) -> bool:
         return now is None or ended(now) or not now.signals
 
-    session.settler().carry_out(container.id, ended if signal == SIGKILL else sent, PATIENCE, "killing")
+    until = ended if signal == SIGKILL else sent
+    return session.settler().begin(container.id, until, PATIENCE, "killing")

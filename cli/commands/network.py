@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 from cli.declare import argument, flag, value
+from cli.each import each
 from cli.family import family, member
 from cli.network_options import ADDRESS
 from cli.render import Column, documents, listing, local_time
 from cli.report import echo
-from cli.session import Session, each, pass_session
+from cli.session import Session, pass_session
 from machine import networks, parse, parse_network, projections_network
 from machine.errors import InvalidValue
 from machine.leases import DEFAULT

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cli.declare import argument, command
-from cli.session import Session, each, pass_session
+from cli.each import each
+from cli.session import Session, pass_session
 from machine import decide
 from machine.errors import EffectFailure
 from machine.subjects import Container

@@ -5,7 +5,12 @@ from __future__ import annotations
 from cli.commands.start import start_one
 from cli.commands.stop import seconds_of, stop_one
 from cli.declare import argument, command, value
-from cli.session import Session, each, pass_session
+from cli.each import each
+from cli.session import Session, pass_session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cli.each import Wait
 
 
 @command()
@@ -17,7 +22,13 @@ def restart(session: Session, names: tuple[str, ...], seconds: int | None) -> No
     each(names, lambda name: restart_one(session, name, seconds))
 
 
-def restart_one(session: Session, name: str, seconds: int | None) -> None:
-    """Stop one container where it is live, and start it."""
-    stop_one(session, name, seconds=seconds)
-    start_one(session, name)
+def restart_one(session: Session, name: str, seconds: int | None) -> Wait:
+    """Begin to stop one container where it is live. The wait is for that, and for its new start."""
+    stopped = stop_one(session, name, seconds=seconds)
+
+    def start() -> None:
+        if stopped is not None:
+            stopped()
+        start_one(session, name)
+
+    return start

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from cli.declare import argument, command, flag
-from cli.session import Session, each, pass_session
+from cli.each import each
+from cli.session import Session, pass_session
 from machine import decide
 from machine.errors import NoSuchContainer
 from machine.subjects import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cli.each import Wait
 
 PATIENCE = 60.0
 
@@ -20,16 +25,16 @@ def rm(session: Session, names: tuple[str, ...], *, force: bool) -> None:
     each(names, lambda name: remove_one(session, name, force=force))
 
 
-def remove_one(session: Session, name: str, *, force: bool) -> None:
-    """Remove one container. Its name is free once the decision is in the journal."""
+def remove_one(session: Session, name: str, *, force: bool) -> Wait | None:
+    """Begin to remove one container. Its name is free once the decision is in the journal."""
     try:
         container = session.touch(name)
     except NoSuchContainer:
         if force:
-            return
+            return None
         raise
     session.engine().decide(decide.remove, container.id, force=force)
-    session.settler().carry_out(container.id, gone, PATIENCE, "removing")
+    return session.settler().begin(container.id, gone, PATIENCE, "removing")
 
 
 def gone(container: Container | None) -> bool:

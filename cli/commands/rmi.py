@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cli.declare import argument, command, flag
+from cli.each import each
 from cli.images import remove_image
-from cli.session import Session, each, pass_session
+from cli.session import Session, pass_session
 
 
 @command()

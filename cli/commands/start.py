@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 from cli.declare import argument, command, flag, value
+from cli.each import each
 from cli.run_options import DETACH_KEYS
-from cli.session import Session, each, pass_session
+from cli.session import Session, pass_session
 from cli.starting import attach_request, attach_to, follow_new
 from cli.starting import start as start_container
 from machine import parse

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from cli.declare import argument, command, value
-from cli.session import Session, each, pass_session
+from cli.each import each
+from cli.session import Session, pass_session
 from machine import decide
 from machine.quantities import whole
 from machine.signals import signal_number
 from machine.subjects import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cli.each import Wait
 
 SECOND = 1_000_000_000
 LONGEST = 10**9
@@ -36,16 +41,18 @@ def stop(session: Session, names: tuple[str, ...], seconds: int | None, signal: 
     each(names, lambda name: stop_one(session, name, seconds=seconds, signal=signal))
 
 
-def stop_one(session: Session, name: str, *, seconds: int | None = None, signal: int | None = None) -> None:
-    """Stop one container and wait until it has ended and nothing of its run is left."""
+def stop_one(
+    session: Session, name: str, *, seconds: int | None = None, signal: int | None = None
+) -> Wait | None:
+    """Begin to stop one container. The wait is until it has ended and nothing of its run is left; None where it had."""
     container = session.touch(name)
     timeout = None if seconds is None else -1 if seconds < 0 else seconds * SECOND
     engine = session.engine()
     if not engine.decide(decide.stop, container.id, timeout=timeout, signal=signal):
-        return
+        return None
     allowed = container.setting("stop_timeout") if timeout is None else timeout
     patience = 1e9 if allowed < 0 else allowed / SECOND + GRACE
-    session.settler().carry_out(container.id, ended, patience, "stopping")
+    return session.settler().begin(container.id, ended, patience, "stopping")
 
 
 def ended(container: Container | None) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cli.commands.pause import PATIENCE
 from cli.declare import argument, command
-from cli.session import Session, each, pass_session
+from cli.each import each
+from cli.session import Session, pass_session
 from machine import decide
 from machine.subjects import Container
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cli.declare import argument, command
+from cli.each import each
 from cli.run_options import limit_options
-from cli.session import Session, each, pass_session
+from cli.session import Session, pass_session
 from machine import decide
 from machine.errors import EffectFailure, InvalidValue
 from machine.subjects import Container

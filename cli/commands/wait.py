@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cli.commands.stop import ended
 from cli.declare import argument, command
+from cli.each import each
 from cli.report import echo
-from cli.session import Session, each, pass_session
+from cli.session import Session, pass_session
 from machine.projections import exit_code
 from machine.subjects import Container
 
