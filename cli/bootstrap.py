@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 
 from effects import failpoints, identity
+from eventstore.event import Actor
 from eventstore.journal import Journal
-from machine.engine import Actor, Engine
+from machine.engine import Engine
 from machine.events import SCHEMA
 from machine.home import Here
 from machine.plan import Places
@@ -37,9 +38,10 @@ def open_journal(
     decode: Callable[[bytes], list[Event]] | None = None,
     only: Collection[str] = (),
     read_only: bool = False,
+    actor: Actor | None = None,
     before_recovery: Callable[[], object] | None = None,
 ) -> Journal:
-    """The root's journal; made where it is missing and writing is meant. `only`, `before_recovery`: see Journal.open.
+    """The root's journal; made where it is missing and writing is meant. `only` and what follows: see Journal.open.
 
     Raises JournalError, and what `before_recovery` does.
     """
@@ -47,7 +49,14 @@ def open_journal(
     if read_only:
         return Journal.open(where, SCHEMA, run_dir=run, cursor=cursor, decode=decode, read_only=True)
     return Journal.open_or_create(
-        where, SCHEMA, run_dir=run, cursor=cursor, decode=decode, only=only, before_recovery=before_recovery
+        where,
+        SCHEMA,
+        run_dir=run,
+        cursor=cursor,
+        decode=decode,
+        only=only,
+        actor=actor,
+        before_recovery=before_recovery,
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from cli import bootstrap
 from eventstore import plainjson
 from eventstore.cursor import Cursor
+from eventstore.event import Actor
 from machine.world import World
 
 TYPE_CHECKING = False
@@ -22,6 +25,7 @@ class Given:
     def __init__(self, request: dict[str, Any]) -> None:
         self.root, self.run, self._cursor = request["root"], request["run"], request["cursor"]
         self.stream = f"container/{request['container']['id']}"
+        self.actor = Actor({**request["by"], "pid": os.getpid()}, request["op"])
         # As text: the fold changes lists in place, and these must stay as they were.
         self._parts = plainjson.dumps(
             {"containers": [request["container"]], "host": request["host"], "journal": request["journal"]}
@@ -29,8 +33,8 @@ class Given:
 
     def read(self) -> tuple[Journal, World]:
         """The journal at that place, and the world as it was there. Raises JournalError."""
-        needed = (self.stream, "host", "journal")
-        journal = bootstrap.open_journal(self.root, self.run, cursor=Cursor.load(self._cursor), only=needed)
+        needed, at = (self.stream, "host", "journal"), Cursor.load(self._cursor)
+        journal = bootstrap.open_journal(self.root, self.run, cursor=at, only=needed, actor=self.actor)
         return journal, World.load(plainjson.loads(self._parts))
 
     def read_anew(self, engine: Engine, container: Container) -> None:

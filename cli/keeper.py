@@ -10,8 +10,8 @@ import time
 
 from cli import pipes
 from cli.freezes import Freezes
+from eventstore.event import Actor
 from machine import decide, health, restarts
-from machine.engine import Actor
 from machine.resources import LIVE
 
 TYPE_CHECKING = False

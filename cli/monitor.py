@@ -30,7 +30,6 @@ from effects.control_server import Client, Server
 from effects.linux import LinuxHost
 from eventstore.errors import AheadOfJournal, LockTimeout, WriteFailed
 from machine import decide, projections
-from machine.engine import Actor
 from machine.events import ContainerMonitored
 from machine.resources import WATCHED
 from machine.subjects import Container
@@ -81,9 +80,8 @@ class Monitor:
         journal, world = self.given.read()
         self.container: Container = next(iter(world.containers.values()))
         self.host = LinuxHost()
-        actor = Actor({**request["by"], "pid": os.getpid()}, request["op"])
         where = bootstrap.places(request["root"], request["run"], journal, world)
-        self.engine = bootstrap.engine(journal, world, where, actor, bootstrap.kernel(self.host))
+        self.engine = bootstrap.engine(journal, world, where, self.given.actor, bootstrap.kernel(self.host))
         directory = where.container(self.container.id)
         self.server = Server(control.listen(directory))
         self.first = self.server.adopt(command)

@@ -13,14 +13,14 @@ from cli import arrival, bootstrap, context
 from cli.declare import wrap
 from effects import failpoints, identity
 from effects.locks import Locks
-from eventstore.errors import ForeignHost, JournalMissing
-from eventstore.event import Event
+from eventstore.errors import Corrupt, ForeignHost, JournalMissing
+from eventstore.event import Actor, Event
 from eventstore.journal import Journal
 from eventstore.obstacle import make_directory
 from eventstore.snapshots import Snapshots
 from machine import decide, home
 from machine.engine import Engine
-from machine.errors import ForeignRoot
+from machine.errors import DamagedJournal, ForeignRoot
 from machine.events import SCHEMA
 from machine.home import Here
 from machine.plan import Places
@@ -57,6 +57,7 @@ class Session:
         self.locks = Locks(root)
         self.secrets: dict[str, bytes] = {}
         self._command = command
+        self._actor: Actor | None = None
         self._engine: Engine | None = None
         self._world: World | None = None
         self._journal: Journal | None = None
@@ -125,6 +126,7 @@ class Session:
             cursor=cursor,
             decode=_in_bulk,
             read_only=read_only,
+            actor=None if read_only else self.actor,
             before_recovery=refuse,
         )
         self.folded = self._replay(journal, world) if self.from_zero else journal.refresh(world)
@@ -184,6 +186,13 @@ class Session:
 
     # --- writing -------------------------------------------------------------------------------------
 
+    @property
+    def actor(self) -> Actor:
+        """Who runs this command, as the journal tells it."""
+        if self._actor is None:
+            self._actor = bootstrap.actor(self._command)
+        return self._actor
+
     def engine(self) -> Engine:
         """The engine for writing. Raises JournalError, OSError for a root that cannot be one."""
         if self._engine is None:
@@ -193,8 +202,8 @@ class Session:
             here, strange = arrival.look_around(self.root, world, adopts=self.adopts)
             self._make_root()
             assert self.places is not None, "reading sets it"
-            actor, effects = bootstrap.actor(self._command), bootstrap.OnDemand(self.secrets)
-            self._engine = bootstrap.engine(journal, world, self.places, actor, effects)
+            effects = bootstrap.OnDemand(self.secrets)
+            self._engine = bootstrap.engine(journal, world, self.places, self.actor, effects)
             self._note_boot(self._engine, here, strange)
         return self._engine
 
@@ -273,6 +282,8 @@ def pass_session(function: Callable[..., Any]) -> Callable[..., Any]:
         session = Session(call.places.root, call.places.run_dir, call.typed)
         try:
             return function(session, *args, **values)
+        except Corrupt as error:
+            raise DamagedJournal(str(error)) from error
         finally:
             session.close()
 

@@ -79,4 +79,13 @@ class Event:
         return f"{type(self).__name__}({inside})"
 
 
+class Actor:
+    """Who acts, and as which command: `by` and `op` of every event appended."""
+
+    __slots__ = ("by", "op")
+
+    def __init__(self, by: dict[str, int | str], op: str) -> None:
+        self.by, self.op = by, op
+
+
 ENVELOPE = ("n", "ts", "up", "s", "v", "op", "by", "why")

@@ -11,6 +11,7 @@ from eventstore.errors import (
     JournalMissing,
     NotWritable,
 )
+from eventstore.event import Actor
 from eventstore.lock import Lock
 from eventstore.runstate import RunState
 from eventstore.segments import LOCK, SEGMENT_SIZE
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         clock: Clock
         segment_size: int
         deadline: float
+        actor: Actor | None
         before_recovery: Callable[[], object] | None
 
 
@@ -45,6 +47,11 @@ DEADLINE = 10.0  # seconds to wait for the lock, which is normally held for some
 def clock() -> tuple[int, int]:
     """(wall clock, CLOCK_BOOTTIME), both in ns."""
     return time.time_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def ourselves() -> Actor:
+    """Whoever runs this process, as a command of its own."""
+    return Actor({"uid": os.getuid(), "pid": os.getpid()}, os.urandom(16).hex())
 
 
 class Journal:
@@ -75,11 +82,13 @@ class Journal:
         clock: Clock = clock,
         segment_size: int = SEGMENT_SIZE,
         deadline: float = DEADLINE,
+        actor: Actor | None = None,
         before_recovery: Callable[[], object] | None = None,
     ) -> Journal:
         """At `cursor` (default: before everything), recovered if nobody has done so since the boot.
 
-        `before_recovery` is called first where that is so: when it raises, no file was touched.
+        `actor`: whom the journal shall name for that (default: this user and process). `before_recovery` is called
+        first where it is to be done: when it raises, no file was touched.
         `decode` (bulk.bulk_decoder) is used where there is much to read. `only`: the projection is of these streams
         alone; the lines of others are checked but not decoded, and nothing may be appended to them. JournalMissing, NewerSchema, Corrupt,
         StaleCursor, NotReadable; unless `read_only` also NotWritable, LockTimeout, ForeignHost.
@@ -88,7 +97,8 @@ class Journal:
         if read_only:
             return cls(tail, None)
         lock = Lock(os.path.join(directory, LOCK), deadline)
-        writer = Writer(tail, RunState(run_dir, tail.header.journal), lock, clock, segment_size)
+        run = RunState(run_dir, tail.header.journal)
+        writer = Writer(tail, run, lock, clock, actor=actor or ourselves(), segment_size=segment_size)
         writer.recover_once(before_recovery)
         return cls(tail, writer)
 
@@ -102,8 +112,9 @@ class Journal:
             directory,
             schema,
             now,
-            options.get("deadline", DEADLINE),
-            options.get("segment_size", SEGMENT_SIZE),
+            options.get("actor") or ourselves(),
+            deadline=options.get("deadline", DEADLINE),
+            segment_size=options.get("segment_size", SEGMENT_SIZE),
         )
         return cls.open(directory, schema, run_dir=run_dir, **options)
 
@@ -127,19 +138,28 @@ class Journal:
                 return cls.open(directory, schema, run_dir=run_dir, **options)
 
     @classmethod
-    def repair(cls, directory: str, schema: Schema, *, run_dir: str, deadline: float = DEADLINE) -> None:
+    def repair(
+        cls,
+        directory: str,
+        schema: Schema,
+        *,
+        run_dir: str,
+        actor: Actor | None = None,
+        deadline: float = DEADLINE,
+    ) -> None:
         """Cut off, and keep, what is damaged at the journal's end, though events are lost that were acknowledged.
 
         For people who were told of it: `open` refuses such a journal. Corrupt where that cannot help.
         """
         tail = Tail(directory, schema, Cursor(), lenient=True)
         lock = Lock(os.path.join(directory, LOCK), deadline)
-        writer = Writer(tail, RunState(run_dir, tail.header.journal), lock, clock, SEGMENT_SIZE)
+        run = RunState(run_dir, tail.header.journal)
+        writer = Writer(tail, run, lock, clock, actor=actor or ourselves(), segment_size=SEGMENT_SIZE)
         try:
             writer.repair()
         finally:
             tail.close()
-            writer.run.close()
+            run.close()
             writer.close()
 
     @property

@@ -10,7 +10,6 @@ from eventstore.codec import END, GENESIS, chain, close, encode, fast_sha256, li
 from eventstore.errors import Corrupt, JournalMissing, Malformed, WriteFailed
 from eventstore.rotation import (
     next_version,
-    ourselves,
     publish,
     refuse_network,
     stamp,
@@ -23,14 +22,16 @@ from eventstore.torn import known_written, whole_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from eventstore.event import Actor
     from eventstore.schema import Schema, SegmentHeader
 
 
 def recover(
-    directory: str, schema: Schema, now: tuple[int, int], *, accept_loss: bool = False
+    directory: str, schema: Schema, now: tuple[int, int], actor: Actor, *, accept_loss: bool = False
 ) -> tuple[int, int]:
     """Walk the last segment; cut and keep what is torn. (n of the last line, all on disk now; the segment).
 
+    `actor`: who and which command the journal shall name for it.
     Corrupt if bytes are damaged that somebody was told are written: those are cut only with `accept_loss`.
     """
     refuse_network(directory)
@@ -46,7 +47,7 @@ def recover(
                 raise Corrupt(name_of(last), 1, "is sealed, and the segment behind it is missing")
             before = _link_before(directory, header)
             return _recover_segment(
-                directory, file, header, before=before, now=now, accept_loss=accept_loss
+                directory, file, header, actor, before=before, now=now, accept_loss=accept_loss
             ), last
         finally:
             os.close(file)
@@ -75,7 +76,14 @@ def _link_before(directory: str, header: SegmentHeader) -> str:
 
 
 def _recover_segment(
-    directory: str, file: int, header: SegmentHeader, *, before: str, now: tuple[int, int], accept_loss: bool
+    directory: str,
+    file: int,
+    header: SegmentHeader,
+    actor: Actor,
+    *,
+    before: str,
+    now: tuple[int, int],
+    accept_loss: bool,
 ) -> int:
     first = header.n
     data = os.pread(file, os.fstat(file).st_size, 0)
@@ -105,8 +113,7 @@ def _recover_segment(
         kept=_keep(directory, n + 1, now[0], rest) if rest else "",
     )
     version = next_version(header, data[:end])
-    op = os.urandom(16).hex()
-    stamp(repaired, n=n + 1, v=version, now=now, op=op, by=ourselves(), why="recovery")
+    stamp(repaired, n=n + 1, v=version, now=now, actor=actor, why="user" if accept_loss else "recovery")
     os.ftruncate(file, end)
     write_all(file, close(encode(repaired), link_of(data[end - END : end]), durable=n, more=0)[0])
     os.fsync(file)
@@ -135,7 +142,7 @@ def _keep(directory: str, n: int, ts: int, rest: bytes) -> str:
     return f"torn/{name}"
 
 
-def write_anew(directory: str, schema: Schema, now: tuple[int, int], segment_size: int) -> None:
+def write_anew(directory: str, schema: Schema, now: tuple[int, int], actor: Actor, segment_size: int) -> None:
     """After a failed sync: the last segment's bytes in a new file under the same name, synced as a whole.
 
     The kernel marks pages clean after a failed write-back, so a second fsync of the old file would
@@ -153,4 +160,4 @@ def write_anew(directory: str, schema: Schema, now: tuple[int, int], segment_siz
         raise WriteFailed(
             error.errno or 0, "an earlier sync failed, and a copy of the segment as well"
         ) from None
-    recover(directory, schema, now)
+    recover(directory, schema, now, actor)

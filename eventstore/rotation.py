@@ -16,7 +16,7 @@ from eventstore.segments import FORMAT, LOCK, name_of, open_segment, segment_num
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from eventstore.cursor import Cursor
-    from eventstore.event import Event
+    from eventstore.event import Actor, Event
     from eventstore.schema import Schema
 
 _TEMPORARY = "next.tmp"  # a leftover of an interrupted rotation is overwritten
@@ -38,7 +38,15 @@ _NETWORK = (
 )
 
 
-def create(directory: str, schema: Schema, now: tuple[int, int], deadline: float, segment_size: int) -> None:
+def create(
+    directory: str,
+    schema: Schema,
+    now: tuple[int, int],
+    actor: Actor,
+    *,
+    deadline: float,
+    segment_size: int,
+) -> None:
     """A journal with nothing in it but its first header, on disk. JournalExists if there is one."""
     try:
         os.makedirs(directory, 0o700, exist_ok=True)
@@ -58,7 +66,7 @@ def create(directory: str, schema: Schema, now: tuple[int, int], deadline: float
         header = SegmentHeader(
             journal=uuid, schema=schema.number, fmt=FORMAT, compat=[], incompat=[], boot=boot_id(), prev={}
         )
-        stamp(header, n=1, v=1, now=now, op=uuid, by=ourselves(), why="create")
+        stamp(header, n=1, v=1, now=now, actor=actor, why="create")
         publish(directory, 1, close(encode(header), GENESIS, durable=0, more=0)[0], segment_size)
         sync_directory(os.path.dirname(os.path.abspath(directory)))
     finally:
@@ -74,8 +82,7 @@ def rotate(
     segment_size: int,
     *,
     now: tuple[int, int],
-    op: str,
-    by: dict[str, int | str],
+    actor: Actor,
 ) -> None:
     """Seal the segment that ends at `at` and make the next one. WriteFailed: unless it is `doubtful`, nothing has changed."""
     file, synced = open_segment(directory, at.segment), False
@@ -98,7 +105,7 @@ def rotate(
             boot=boot_id(),
             prev=prev,
         )
-        stamp(following, n=at.n + 1, v=next_version(header, data), now=now, op=op, by=by, why="rotation")
+        stamp(following, n=at.n + 1, v=next_version(header, data), now=now, actor=actor, why="rotation")
         line, _ = close(encode(following), at.h, durable=at.n, more=0)
         publish(directory, at.n + 1, line, segment_size)
         seal(file, at.offset)
@@ -166,16 +173,10 @@ def next_version(header: SegmentHeader, data: bytes) -> int:
     return header.v + data.count(b'\n{"t":"%b.' % HOUSEKEEPING.encode()) + 1
 
 
-def ourselves() -> dict[str, int | str]:
-    return {"uid": os.getuid(), "pid": os.getpid()}
-
-
-def stamp(
-    event: Event, *, n: int, v: int, now: tuple[int, int], op: str, by: dict[str, int | str], why: str
-) -> None:
+def stamp(event: Event, *, n: int, v: int, now: tuple[int, int], actor: Actor, why: str) -> None:
     event.n, event.v, event.s = n, v, HOUSEKEEPING
     event.ts, event.up = now
-    event.op, event.by, event.why = op, by, why
+    event.op, event.by, event.why = actor.op, actor.by, why
 
 
 def refuse_network(directory: str) -> None:

@@ -8,6 +8,7 @@ import os
 from eventstore.codec import close, encode
 from eventstore.cursor import Cursor
 from eventstore.errors import Corrupt, EventTooLarge, NotWritable, UnknownFormat, WriteFailed
+from eventstore.event import Actor
 from eventstore.segments import LINE_LIMIT, name_of, open_segment, write_all
 
 TYPE_CHECKING = False
@@ -32,8 +33,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Writer:
     """Between `begin` and `end` the lock is held; `sync` comes after it."""
 
-    def __init__(self, tail: Tail, run: RunState, lock: Lock, clock: Clock, segment_size: int) -> None:
+    def __init__(
+        self, tail: Tail, run: RunState, lock: Lock, clock: Clock, *, actor: Actor, segment_size: int
+    ) -> None:
         self.tail = tail
+        self.actor = actor  # of the transaction at hand; before the first, who opened the journal
         self.run = run
         self.lock = lock
         self.clock = clock
@@ -59,7 +63,7 @@ class Writer:
         tail = self.tail
         self.lock.acquire()
         try:
-            durable, active = recover(tail.directory, tail.schema, self.clock(), accept_loss=True)
+            durable, active = recover(tail.directory, tail.schema, self.clock(), self.actor, accept_loss=True)
             self.run.create(self.lock, durable, active)
         finally:
             self.lock.release()
@@ -106,7 +110,7 @@ class Writer:
         if not self.run.current(self.lock):
             from eventstore.recovery import recover
 
-            durable, active = recover(self.tail.directory, self.tail.schema, self.clock())
+            durable, active = recover(self.tail.directory, self.tail.schema, self.clock(), self.actor)
             self.run.create(self.lock, durable, active)
         if 0 < opened != self.run.opened:
             self.tail.reopen()
@@ -114,7 +118,7 @@ class Writer:
     def _write_anew(self) -> None:
         from eventstore.recovery import write_anew
 
-        write_anew(self.tail.directory, self.tail.schema, self.clock(), self.segment_size)
+        write_anew(self.tail.directory, self.tail.schema, self.clock(), self.actor, self.segment_size)
         self.run.set_failed(False)
 
     def _catch_up(self, projection: Projection, last: int) -> None:
@@ -123,7 +127,7 @@ class Writer:
         if tail.remainder():  # a writer died, or could not take back, in the midst of a full disk
             from eventstore.recovery import recover
 
-            recover(tail.directory, tail.schema, self.clock())
+            recover(tail.directory, tail.schema, self.clock(), self.actor)
             tail.catch_up(projection)
         if tail.cursor.segment < last:
             raise Corrupt(name_of(last), 1, "the segment is missing")
@@ -148,8 +152,7 @@ class Writer:
                 self.tail.schema,
                 self.segment_size,
                 now=now,
-                op=tx.op,
-                by=tx.by,
+                actor=self.actor,
             )
         except WriteFailed as error:
             if error.doubtful:
@@ -224,14 +227,14 @@ class Transaction:
     ) -> None:
         self.writer = writer
         self.projection = projection
-        self.by = by
+        self.actor = Actor(by, op)
         self.why = why
-        self.op = op
         self._bodies: list[bytes] = []
         self._full: WriteFailed | None = None
         self._sync = False
 
     def __enter__(self) -> Self:
+        self.writer.actor = self.actor
         self.writer.begin(self.projection)
         return self
 
@@ -250,7 +253,7 @@ class Transaction:
         event.n = writer.tail.cursor.n + len(self._bodies) + 1
         event.ts, event.up = writer.clock()
         event.s, event.v = stream, self.projection.version(stream) + 1
-        event.op, event.by, event.why = self.op, self.by, self.why
+        event.op, event.by, event.why = self.actor.op, self.actor.by, self.why
         body = encode(event)
         if len(body) > LINE_LIMIT - FRAME_SIZE:
             raise EventTooLarge(event.tag, len(body), LINE_LIMIT)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
-    from eventstore.event import Event
+    from eventstore.event import Actor, Event
     from eventstore.journal import Journal
 
     class Failure(Protocol):
@@ -38,15 +38,6 @@ if TYPE_CHECKING:
         ) -> dict[str, Any] | Failure: ...
         def change(self, kind: str, spec: dict[str, Any]) -> dict[str, Any] | Failure: ...
         def exit_status(self, facts: dict[str, Any]) -> int | None: ...
-
-
-class Actor:
-    """Who acts, and as which command: `by` and `op` of every event appended."""
-
-    __slots__ = ("by", "op")
-
-    def __init__(self, by: dict[str, int | str], op: str) -> None:
-        self.by, self.op = by, op
 
 
 class Engine:

@@ -4,6 +4,8 @@ MachineError                 exit 125
 ├── InvalidValue             an option or argument cannot mean anything; exit 2
 ├── IllegalTransition        the container's status does not allow the command
 ├── NoSuchContainer          no container by that name, id or unique id prefix
+├── ForeignRoot              the root is not at home here
+├── DamagedJournal           bytes that were written are no longer as they were
 ├── AmbiguousPrefix          several ids begin so
 ├── NameInUse                another container has the name
 ├── NoSuchImage              neither an image nor ROOT/NAME.tar
@@ -57,6 +59,15 @@ class ForeignRoot(MachineError):
         self.root, self.why = root, why
         super().__init__(
             f"{root} is only read: {why} [if it is used nowhere else: mydocker replay --moved adopts it]"
+        )
+
+
+class DamagedJournal(MachineError):
+    """`what` the journal found; nothing is written to it until somebody has decided what becomes of it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} [mydocker audit verify tells all of it; what is at its end, journal repair cuts off]"
         )
 
 

@@ -227,8 +227,10 @@ def _swept(e: Any) -> str:
 
 
 def _repaired(e: Any) -> str:
-    kept = f", kept in {e.kept}" if e.kept else ""
-    return f"journal mended: {e.length} torn bytes cut off {e.segment} behind {e.offset}{kept}"
+    if not e.length:
+        return "journal mended: only its last line feed was missing"
+    events = f", {e.lines} event{'s' if e.lines > 1 else ''} among them," if e.lines else ""
+    return f"journal mended: {e.length} bytes{events} cut off its end, kept in {e.kept}"
 
 
 # --- words -------------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from eventstore.event import Actor
 from machine import decide
-from machine.engine import Actor, Engine
+from machine.engine import Engine
 from machine.events import SCHEMA
 from machine.world import World
 from tests.histories import BOOT, PLACES, container_id, created

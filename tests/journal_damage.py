@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
 from eventstore import rotation
+from eventstore.event import Actor
 from eventstore.journal import Journal
 from tests.journal_events import BY, SCHEMA, Noted, World
 from tests.journal_faults import FaultyOs
@@ -32,9 +33,15 @@ class Place:
         self.segment_size = segment_size
         world, run = World(), str(root / "run")
         fixed = FaultyOs(urandom=lambda _size: identity)
-        with patch.multiple(rotation, os=fixed, ourselves=lambda: {"uid": 0, "pid": 4242}):
+        actor = Actor({"uid": 0, "pid": 4242}, identity.hex())
+        with patch.object(rotation, "os", fixed):
             journal = Journal.create(
-                str(self.journal), SCHEMA, run_dir=run, segment_size=segment_size, clock=lambda: CLOCK
+                str(self.journal),
+                SCHEMA,
+                run_dir=run,
+                segment_size=segment_size,
+                clock=lambda: CLOCK,
+                actor=actor,
             )
             for text in texts:
                 with journal.transaction(world, by=BY, why="user", op=text) as tx:

@@ -14,9 +14,10 @@ from typing import Any
 from effects.handler import Effects
 from effects.registry import HANDLERS
 from eventstore.errors import JournalError
+from eventstore.event import Actor
 from machine import decide, decide_host, decide_store
 from machine import events as ev
-from machine.engine import Actor, Engine
+from machine.engine import Engine
 from machine.errors import MachineError
 from machine.events import SCHEMA
 from machine.plan import Places, plan

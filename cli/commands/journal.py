@@ -223,7 +223,7 @@ def repair(session: Session, *, accept_loss: bool) -> None:
     if not accept_loss:
         raise click.UsageError("events may be lost that were acknowledged: say --accept-loss if they may")
     session.refuse_foreign()
-    Journal.repair(f"{session.root}/journal", SCHEMA, run_dir=session.run)
+    Journal.repair(f"{session.root}/journal", SCHEMA, run_dir=session.run, actor=session.actor)
     report = verified(session.root)
     echo(
         f"the journal ends with event {report.n}; bytes that were cut off are in {session.root}/journal/torn"

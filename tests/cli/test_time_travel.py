@@ -185,6 +185,9 @@ def test_damage_is_told_with_its_place_and_not_shown_as_the_past(
 
     assert (code, lines) == (125, [])
     assert err.startswith("mydocker: journal damaged: 00000000000000000001.jsonl line ")
+    assert err.endswith(
+        " [mydocker audit verify tells all of it; what is at its end, journal repair cuts off]\n"
+    )
 
 
 def test_the_world_of_each_event_is_the_fold_of_all_up_to_it(day: Timed) -> None:
@@ -460,7 +463,12 @@ def test_a_damaged_end_is_cut_off_only_if_the_loss_is_accepted(
         f"the journal ends with event {bad}; bytes that were cut off are in {day.directory}/torn"
     ]
     assert day.mydocker(capfd, "audit", "verify")[0] == 0
-    assert "journal mended" in day.mydocker(capfd, "events")[1][-1]
+    mended = day.mydocker(capfd, "events")[1][-1]
+    assert "journal mended: " in mended
+    assert mended.endswith(" journal repair --accept-loss]")
+    who = day.mydocker(capfd, "history", "--format", "{{.Why}} {{.Uid}} {{.Cmd}}", "journal")[1]
+    assert who[-1] == f"user {os.getuid()} journal repair --accept-loss"
+    assert day.mydocker(capfd, "audit", "--actor", "repair", "--format", "{{.Cause}}")[1] == ["user"]
 
 
 def test_a_family_lists_its_commands_and_refuses_others(capsys: pytest.CaptureFixture[str]) -> None:

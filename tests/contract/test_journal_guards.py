@@ -22,11 +22,12 @@ from eventstore.errors import (
     NotReadable,
     NotWritable,
 )
+from eventstore.event import Actor
 from eventstore.journal import Journal
 from eventstore.reader import read_events, sound_events
 from eventstore.schema import Schema
 from eventstore.verify import verify
-from tests.journal_events import SCHEMA, Counted, Noted, World
+from tests.journal_events import BY, SCHEMA, Counted, Noted, World
 from tests.journal_home import Home, note, transaction
 
 if TYPE_CHECKING:
@@ -162,6 +163,32 @@ def test_whoever_is_asked_before_a_recovery_may_refuse_it_and_then_no_file_has_c
 
     home.open(before_recovery=lambda: None).close()
     home.open(before_recovery=refuse).close()  # recovered in this boot: nobody is asked
+
+
+def test_who_mended_or_made_a_journal_is_in_it_as_whole_as_in_any_event(home: Home) -> None:
+    def tear() -> None:
+        with open(f"{home.directory}/{home.segments()[-1]}", "ab") as segment:
+            segment.write(b"half a li")
+
+    actors = [Actor(BY | {"cmd": cmd}, cmd) for cmd in ("first", "next", "third", "fourth")]
+    journal, world = home.create(actor=actors[0]), World()
+    note(journal, world, "a")
+    tear()
+    shutil.rmtree(home.run)  # as after a reboot
+    home.open(actor=actors[1]).close()
+    tear()  # a writer died in its write: the next transaction mends it
+    with home.open().transaction(World(), by=actors[2].by, why="user", op=actors[2].op) as tx:
+        tx.append("thing/1", Noted(text="b"))
+    path = Path(home.directory, home.segments()[0])
+    path.write_bytes(path.read_bytes().replace(b'"text":"b"', b'"text":"B"') + b"more\n")
+    Journal.repair(home.directory, SCHEMA, run_dir=home.run, actor=actors[3])
+
+    found = [e for e in read_events(home.directory, SCHEMA) if e.s == "journal"]
+    assert [(e.tag, e.by, e.op) for e in found] == [
+        (tag, actor.by, actor.op)
+        for tag, actor in zip(["journal.segment", *["journal.repaired"] * 3], actors, strict=True)
+    ]
+    assert [e.why for e in found] == ["create", "recovery", "recovery", "user"]
 
 
 def test_sound_events_are_told_up_to_the_damage(home: Home) -> None:
