@@ -6,10 +6,11 @@ import sys
 
 from cli.accounts import actor
 from cli.names import Names
+from cli.past import to_sift
 from cli.progress import counted
 from cli.render import Column, listing, local_time
 from cli.report import echo
-from cli.sifting import Sieve, events_behind, place_before
+from cli.sifting import Sieve
 from cli.travel import last_event
 from eventstore.errors import JournalMissing
 from machine import acts
@@ -60,14 +61,15 @@ def rows(
 
     `whole`: nothing is cut. `table`: it is printed when all is read, so that a progress bar is in nobody's way.
     """
+    filters = list(filters)
     try:
-        place = place_before(root, since)
+        place, lines = to_sift(root, filters, since)
         last = last_event(root)
     except JournalMissing:
         return
     names = Names(root, place)
     sieve = Sieve(filters, names, since=since, until=until)
-    events = events_behind(root, place)
+    events: Iterator[Any] = (event for event, _line in lines)
     if table:
         events = counted("reading the journal", events, last.n if last is not None else 0)
     for event in events:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from cli.names import naming_events
 from cli.session import Session
 from eventstore.errors import JournalMissing
 from machine.errors import AmbiguousPrefix, MachineError, NoSuchContainer
-from machine.events import SCHEMA
+from machine.events import NAMING, SCHEMA
 from machine.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
     from typing import Any
 
+    Lines = Iterator[tuple[Any, bytes]]
+
 BY_INDEX = 20  # streams; for each, the segment that is still written to is searched as a whole
+HEX = frozenset("0123456789abcdef")  # digits of ids
 ENGINE_STREAMS = ("host", "journal")  # the streams that are nobody's in particular
 
 
@@ -74,7 +76,7 @@ def lines(root: str, streams: Collection[str]) -> Iterator[bytes]:
         yield line
 
 
-def _of(root: str, streams: frozenset[str]) -> Iterator[tuple[Any, bytes]]:
+def _of(root: str, streams: frozenset[str]) -> Lines:
     """The events of these streams and their lines: of a few by the journal's index, of many by reading all."""
     from cli.sifting import lines_behind
     from eventstore.reader import stream_lines
@@ -124,18 +126,50 @@ def _go_on(job: dict[str, Any], event: Any) -> None:
 
 def _bearers(root: str, reference: str) -> tuple[list[str], list[str]]:
     """(ids of the containers that bore the name, the last to get it last; ids that begin with it)."""
-    from eventstore.index import WORD
-    from eventstore.reader import word_events
+    bearers, ids = [], []
+    for event in _mentions(root, reference):
+        if event.tag in NAMING and event.name == reference:
+            bearers.append(event.s.partition("/")[2])
+        if event.tag == "container.created" and event.id.startswith(reference):
+            ids.append(event.id)
+    return bearers, ids
 
+
+def _mentions(root: str, reference: str) -> Iterator[Any]:
+    """By the journal's index: what names it, as a container's name, a job's subject, or the beginning of an id."""
+    from eventstore.index import WORD
+    from eventstore.reader import beginning_events, word_events
+
+    directory = f"{root}/journal"
     try:
-        found: Iterable[Any] = list(word_events(f"{root}/journal", SCHEMA, reference))
+        yield from word_events(directory, SCHEMA, reference)
+        if 0 < len(reference) < WORD and set(reference) <= HEX:
+            yield from (e for e in beginning_events(directory, SCHEMA, reference) if e.tag in NAMING)
     except JournalMissing:
-        return [], []
-    bearers = [event.s.partition("/")[2] for event in found if event.name == reference]
-    if not bearers and len(reference) < WORD:  # too short a beginning of an id for the index
-        found = naming_events(root)
-    ids = (event.id for event in found if event.tag == "container.created")
-    return bearers, [container_id for container_id in ids if container_id.startswith(reference)]
+        return
+
+
+def to_sift(root: str, filters: list[str], since: int | None) -> tuple[int, Lines]:
+    """(number of the event before the first that is read, the events that may pass and their lines, to the end as of now).
+
+    Of containers that are asked for by name or id, only what is about them. JournalMissing.
+    """
+    from cli.sifting import containers_of, lines_behind, place_before
+
+    asked = containers_of(filters)
+    place = place_before(root, since)
+    return (0, _about(root, asked)) if asked else (place, lines_behind(root, place))
+
+
+def _about(root: str, references: list[str]) -> Lines:
+    """Of all containers, past and present, that these names or beginnings of ids may mean."""
+    streams = set()
+    for reference in references:
+        for event in _mentions(root, reference):
+            name = event.subject if event.tag == "job.started" else event.name
+            if reference == name or event.s.startswith(f"container/{reference}"):
+                streams.add(event.s)
+    return _of(root, frozenset(streams)) if streams else iter(())
 
 
 def _by_prefix(session: Session, ids: list[str], prefix: str) -> str:

@@ -98,36 +98,26 @@ def _acted(event: Any, text: str) -> bool:
     return bool(text.split()) and all(word in said for word in text.split())
 
 
+def containers_of(filters: Iterable[str]) -> list[str]:
+    """The names and beginnings of ids that are asked for; none: all containers, and everything else."""
+    return parse.filters(filters, FILTERS, "--filter").get("container", [])
+
+
 # --- where to begin ------------------------------------------------------------------------------------
 
 
 def place_before(root: str, since: int | None) -> int:
     """A number so that all events of `since` (ns) and later are behind it: a segment's begin, less one.
 
-    Segments that end before are not read; if the clock was ever set back across segments, the earliest counts.
+    However the clock was set, since then or before. JournalMissing.
     """
-    from eventstore.archive import archived_numbers
     from eventstore.segments import segment_numbers
+    from eventstore.times import Times
 
     directory = f"{root}/journal"
-    live = segment_numbers(directory)
-    if not live:
+    if not segment_numbers(directory):
         raise JournalMissing(directory)
-    if since is None:
-        return 0
-    times = [begin_of(directory, first) for first in live]
-    later = next((i for i, begin in enumerate(times) if begin > since), len(live))
-    if later:
-        return live[later - 1] - 1
-    packed = [first for first in archived_numbers(directory) if first < live[0]]
-    return next((first - 1 for first in reversed(packed) if begin_of(directory, first) <= since), 0)
-
-
-def begin_of(directory: str, first: int) -> int:
-    """When a segment was begun, ns since the epoch."""
-    from eventstore.archive import head_of
-
-    return head_of(directory, first, SCHEMA).ts
+    return 0 if since is None else Times(directory, SCHEMA).place_before(since)
 
 
 def events_behind(root: str, n: int) -> Iterator[Any]:

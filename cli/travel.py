@@ -1,8 +1,8 @@
 """Time travel: the moments that people name, and the world as the journal tells it of such a moment.
 
 A moment is an event's number, a time in any of docker's forms, or `now`. The world of a time is the one
-behind the last event before the clock first passed it: order is the journal's, never the clock's. A time
-without a fraction means the end of that second.
+behind the last event before the first that is later (`eventstore.times`): order is the journal's, never the
+clock's. A time without a fraction means the end of that second.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 
 from eventstore.cursor import Cursor
-from eventstore.errors import JournalMissing
+from eventstore.errors import Corrupt, JournalMissing
 from eventstore.snapshots import Snapshots
 from machine import moments
 from machine.errors import MachineError
@@ -24,6 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
+
+    from eventstore.times import Times
 
 NOW = "now"
 SECOND = 1_000_000_000  # ns
@@ -47,12 +49,6 @@ class Moment:
 
     def __init__(self, text: str, *, n: int | None = None, ts: int | None = None) -> None:
         self.text, self.n, self.ts = text, n, ts
-
-    def is_over(self, event: Any) -> bool:
-        """Whether the event is behind this moment."""
-        if self.n is not None:
-            return bool(event.n > self.n)
-        return self.ts is not None and bool(event.ts > self.ts)
 
 
 def moment(text: str, what: str = "moment") -> Moment:
@@ -84,11 +80,23 @@ class Traveller:
         self.n = self.ts = 0
         self.clock_set_back = False  # so that a time may mean several places
         self._ahead: Any = None  # read, but behind the moment we stopped at
+        self._times: Times | None = None
         self._code = code
         self._snapshots = Snapshots(f"{root}/journal")
         at = self._start_from_snapshot(first) if code else Cursor()
         self._begun = at.n
         self._events = self._read(at)
+
+    def behind(self, to: Moment) -> int | None:
+        """The number of the last event of the moment; None: of whatever is the journal's last. JournalMissing, Corrupt."""
+        return to.n if to.ts is None else self._clock().last_until(to.ts)
+
+    def _clock(self) -> Times:
+        from eventstore.times import Times
+
+        if self._times is None:
+            self._times = Times(f"{self.root}/journal", SCHEMA)
+        return self._times
 
     def _read(self, at: Cursor) -> Iterator[Any]:
         from eventstore.bulk import bulk_decoder
@@ -97,7 +105,7 @@ class Traveller:
         return read_events(f"{self.root}/journal", SCHEMA, at=at, decode=bulk_decoder(SCHEMA))
 
     def _start_from_snapshot(self, first: Moment) -> Cursor:
-        found = self._snapshots.load(self._code, n=first.n, ts=first.ts)
+        found = self._snapshots.load(self._code, n=self.behind(first))
         if found is None or not found[0].n:
             return Cursor()
         self.world = World.unpack(found[1])
@@ -115,11 +123,11 @@ class Traveller:
 
     def go(self, to: Moment, see: Callable[[Any], None] | None = None) -> World:
         """Fold on up to the moment; `see` gets each event on the way. NoSuchMoment."""
-        collecting = gc.isenabled()
+        last, collecting = self.behind(to), gc.isenabled()
         gc.disable()  # events are no garbage and have no cycles
         try:
             while (event := self._next()) is not None:
-                if to.is_over(event):
+                if last is not None and event.n > last:
                     self._ahead = event
                     break
                 if event.tag == "journal.segment" and self._code and event.n > self._begun + 1:
@@ -149,8 +157,8 @@ class Traveller:
             return
         if to.ts // SECOND > time.time_ns() // SECOND:
             raise NoSuchMoment(to.text, f"{_told(to.ts)} is yet to come")
-        last = last_event(self.root) if self._ahead is not None else None
-        self.clock_set_back = last is not None and last.ts <= to.ts
+        with suppress(Corrupt):  # of what is behind the moment: nobody asked for that
+            self.clock_set_back = self._ahead is not None and self._clock().comes_again(self.n, to.ts)
 
 
 def world_at(root: str, text: str, code: str = "") -> World:
@@ -167,7 +175,8 @@ def world_at(root: str, text: str, code: str = "") -> World:
     world = traveller.go(to)
     if traveller.clock_set_back:
         say(
-            f"the clock was set back after event {traveller.n}: {text} came more than once, this is the first time"
+            f"the clock was set back after event {traveller.n}: {text} came more than once, this is the first time "
+            "[a later one is named by its event's number]"
         )
     elif sys.stderr.isatty():
         say(f"as of event {traveller.n}, {_told(traveller.ts)}")

@@ -184,6 +184,15 @@ def number_of(line: bytes) -> int:
     return int(number)
 
 
+def time_of(line: bytes) -> int:
+    """The `ts` of a line, which follows its number. Malformed where it does not."""
+    start = line.find(b',"ts":') + 6
+    try:
+        return int(line[start : line.index(b",", start)])
+    except ValueError:
+        raise Malformed("has no time") from None
+
+
 def parse(line: bytes) -> dict[str, Any]:
     """The JSON object of one line. Malformed for anything else."""
     try:

@@ -12,58 +12,76 @@ from hashlib import sha256
 from itertools import pairwise
 from zlib import crc32
 
-from eventstore.codec import END, chain, encoded, link_of, parse, stream_of
+from eventstore.codec import END, chain, encoded, link_of, parse, stream_of, time_of
 from eventstore.errors import Malformed
 from eventstore.segments import name_of, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeVar
 
     from eventstore.schema import Schema
     from eventstore.sources import Source
 
     Read = Callable[[int, int], bytes]
+    Answer = TypeVar("Answer")
 
 FOLDER = "idx"
 WORD = 12  # characters of a keyword that are indexed
-_MAGIC = b"mdidx\0\0\1"
-_HEAD = struct.Struct(
-    "<8s32sIII"
-)  # magic, the segment's SHA-256, CRC-32 of the keywords' names, pages, CRC-32 of the page table
+_MAGIC = b"mdidx\0\0\2"
+_HEAD = struct.Struct("<8s32sI")  # magic, the segment's SHA-256, CRC-32 of the keywords' names
+_BODY = struct.Struct("<qqII")  # earliest and latest time, pages, CRC-32 of the times and the page table
+_TIMES = struct.Struct("<qq")
 _PAGE = struct.Struct("<8sI")  # first key of a page, its CRC-32
-_ENTRY = struct.Struct("<8sII")  # first bytes of the name's SHA-256, offset of the line, its length
+_ENTRY = struct.Struct("<8sII")  # key, offset of the line, its length
 _PAGE_SIZE = 256 * _ENTRY.size
+_KEY, _PLAIN = 8, 4  # bytes of a key, and of a word in it
 
 
 class Mark:
-    """What lines are found by: `name` is hashed, `needle` is in each line that `fits`, and seldom in others."""
+    """What lines are found by: keys from `low` to `high`; `needle` is in each line that `fits`, and seldom in others."""
 
-    __slots__ = ("fits", "key", "needle")
+    __slots__ = ("fits", "high", "low", "needle")
 
-    def __init__(self, name: bytes, needle: bytes, fits: Callable[[bytes], bool]) -> None:
-        self.key = _key(name)
-        self.needle, self.fits = needle, fits
+    def __init__(self, low: bytes, high: bytes, needle: bytes, fits: Callable[[bytes], bool]) -> None:
+        self.low, self.high, self.needle, self.fits = low, high, needle, fits
 
 
 def of_stream(stream: str) -> Mark:
     """Lines of a stream."""
     name = encoded(stream)
-    return Mark(name, b',"s":"%b","v":' % name, lambda line: stream_of(line) == name)
+    key = _stream_key(name)
+    return Mark(key, key, b',"s":"%b","v":' % name, lambda line: stream_of(line) == name)
 
 
 def of_word(word: str, schema: Schema) -> Mark:
-    """Lines one of whose keywords begins as `word` does, as far as keywords are indexed."""
-    name = _word(word)
-    return Mark(name, b'"%b' % name[1:], lambda line: name in _words_of(line, schema))
+    """Lines one of whose keywords is `word`, as far as keywords are indexed."""
+    found = _word(word)
+    key = _word_key(found)
+    return Mark(key, key, b'"%b' % found, lambda line: found in _words_of(line, schema))
 
 
-def _key(name: bytes) -> bytes:
-    return sha256(name).digest()[:8]
+def of_beginning(text: str, schema: Schema) -> Mark:
+    """Lines one of whose keywords begins with `text`, which is shorter than what is indexed, and ASCII."""
+    begin = text.encode()
+    low, high = (begin[:_PLAIN].ljust(_KEY, fill) for fill in (b"\0", b"\xff"))
+    return Mark(
+        low, high, b'"%b' % begin, lambda line: any(w.startswith(begin) for w in _words_of(line, schema))
+    )
+
+
+def _stream_key(name: bytes) -> bytes:
+    return sha256(name).digest()[:_KEY]
+
+
+def _word_key(word: bytes) -> bytes:
+    """Its first bytes as they are, so that words which begin alike lie together; and of its hash."""
+    return word[:_PLAIN].ljust(_PLAIN, b"\0") + sha256(word).digest()[: _KEY - _PLAIN]
 
 
 def _word(value: str) -> bytes:
-    return b"\0" + encoded(value[:WORD])  # no stream has a raw NUL within a line
+    return encoded(value[:WORD])
 
 
 def _words_of(line: bytes, schema: Schema) -> set[bytes]:
@@ -90,7 +108,7 @@ class Index:
     def lines(self, segment: Source, marks: Iterable[Mark]) -> Iterator[bytes]:
         """The lines with one of `marks`, in order, each checked against the link before it. Malformed, Corrupt."""
         marks = list(marks)
-        for offset, length in sorted(set(self._places(segment, [mark.key for mark in marks]))):
+        for offset, length in sorted(set(self._places(segment, marks))):
             before = min(offset, END)
             found = segment.read(before + length, offset - before)
             line = found[before:]
@@ -98,6 +116,11 @@ class Index:
                 if before and not chain(line, link_of(found[:before]))[0]:
                     raise Malformed(f"{name_of(self._first)} byte {offset}: the chain breaks here")
                 yield line
+
+    def times(self, segment: Source) -> tuple[int, int]:
+        """The earliest and the latest time in the segment, ns since the epoch. Malformed, Corrupt."""
+        times, _table = self._ask(segment, self._head)
+        return times
 
     def make(self, segment: Source) -> bytes:
         """Write the file; what is in it."""
@@ -108,55 +131,74 @@ class Index:
             return content  # a full or read-only disk costs the next reader the same 60 ms
         return content
 
-    def _places(self, segment: Source, keys: list[bytes]) -> list[tuple[int, int]]:
-        """(offset, length) of what may be the lines with one of these keys."""
+    def _places(self, segment: Source, marks: list[Mark]) -> list[tuple[int, int]]:
+        """(offset, length) of what may be the lines with one of these marks."""
+        return self._ask(segment, lambda read: self._look_up(read, marks))
+
+    def _ask(self, segment: Source, question: Callable[[Read], Answer]) -> Answer:
+        """The answer of the file, or of one that is made anew where it is missing or does not fit."""
         try:
             file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             file = -1
         if file >= 0:
             try:
-                return self._look_up(lambda length, offset: os.pread(file, length, offset), keys)
+                return question(lambda length, offset: os.pread(file, length, offset))
             except (OSError, ValueError, struct.error):
                 pass
             finally:
                 os.close(file)
         content = self.make(segment)
-        return self._look_up(lambda length, offset: content[offset : offset + length], keys)
+        return question(lambda length, offset: content[offset : offset + length])
 
-    def _look_up(self, read: Read, keys: list[bytes]) -> list[tuple[int, int]]:
-        """ValueError, struct.error for what is not as it was written."""
-        *about, count, checked = _HEAD.unpack(read(_HEAD.size, 0))
-        table = read(count * _PAGE.size, _HEAD.size)
-        if tuple(about) != self._about or crc32(table) != checked or len(table) != count * _PAGE.size:
+    def _head(self, read: Read) -> tuple[tuple[int, int], bytes]:
+        """The times, and the page table. ValueError, struct.error for what is not as it was written."""
+        about = _HEAD.unpack(read(_HEAD.size, 0))
+        earliest, latest, count, checked = _BODY.unpack(read(_BODY.size, _HEAD.size))
+        table = read(count * _PAGE.size, _HEAD.size + _BODY.size)
+        times = _TIMES.pack(earliest, latest)
+        if about != self._about or crc32(times + table) != checked or len(table) != count * _PAGE.size:
             raise ValueError("of another segment, or damaged")
+        return (earliest, latest), table
+
+    def _look_up(self, read: Read, marks: list[Mark]) -> list[tuple[int, int]]:
+        """ValueError, struct.error for what is not as it was written."""
+        _times, table = self._head(read)
         pages = list(_PAGE.iter_unpack(table))
-        start, found = _HEAD.size + len(table), []
-        for key in keys:
-            number = max(0, bisect_left(pages, (key, 0)) - 1)
-            while number < count and pages[number][0] <= key:
+        start, found = _HEAD.size + _BODY.size + len(table), []
+        for mark in marks:
+            number = max(0, bisect_left(pages, (mark.low, 0)) - 1)
+            while number < len(pages) and pages[number][0] <= mark.high:
                 page = read(_PAGE_SIZE, start + number * _PAGE_SIZE)
                 if crc32(page) != pages[number][1]:
                     raise ValueError("a page is damaged")
-                found += [place[1:] for place in _ENTRY.iter_unpack(page) if place[0] == key]
+                found += [
+                    place[1:] for place in _ENTRY.iter_unpack(page) if mark.low <= place[0] <= mark.high
+                ]
                 number += 1
         return found
 
     def _content(self, data: bytes) -> bytes:
-        places: dict[bytes, list[tuple[int, int]]] = {}
-        offset = 0
-        for line in data.split(b"\n")[:-1]:
+        streams: dict[bytes, list[tuple[int, int]]] = {}
+        words: dict[bytes, list[tuple[int, int]]] = {}
+        offset, lines = 0, data.split(b"\n")[:-1]
+        for line in lines:
             place = (offset, len(line) + 1)
             offset += place[1]
-            places.setdefault(stream_of(line), []).append(place)
+            streams.setdefault(stream_of(line), []).append(place)
             for word in _words_of(line, self._schema):
-                places.setdefault(word, []).append(place)
-        keyed = sorted((_key(name), found) for name, found in places.items())
+                words.setdefault(word, []).append(place)
+        keyed = [(_stream_key(name), found) for name, found in streams.items()]
+        keyed = sorted([*keyed, *((_word_key(word), found) for word, found in words.items())])
         entries = b"".join(_ENTRY.pack(key, *place) for key, found in keyed for place in found)
         edges = [*range(0, len(entries), _PAGE_SIZE), len(entries)]
         pages = [entries[start:end] for start, end in pairwise(edges)]
         table = b"".join(_PAGE.pack(page[:8], crc32(page)) for page in pages)
-        return b"".join([_HEAD.pack(*self._about, len(pages), crc32(table)), table, entries])
+        then = [time_of(line) for line in lines]
+        times = (min(then), max(then))
+        checked = crc32(_TIMES.pack(*times) + table)
+        body = _BODY.pack(*times, len(pages), checked)
+        return b"".join([_HEAD.pack(*self._about), body, table, entries])
 
     def _save(self, content: bytes) -> None:
         os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)

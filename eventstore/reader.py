@@ -9,7 +9,7 @@ from eventstore.codec import END, chain, link_of
 from eventstore.codec import decode as decode_line
 from eventstore.cursor import Cursor
 from eventstore.errors import Corrupt, JournalMissing, Malformed
-from eventstore.index import Index, of_stream, of_word
+from eventstore.index import Index, of_beginning, of_stream, of_word
 from eventstore.segments import LINE_LIMIT, header_in, name_of
 from eventstore.tail import Tail, whole_writes
 
@@ -111,6 +111,12 @@ def stream_lines(directory: str, schema: Schema, *streams: str) -> Iterator[tupl
 def word_events(directory: str, schema: Schema, word: str) -> Iterator[Event]:
     """Events with a keyword (`schema.keywords`) that begins as `word` does: both as far as `index.WORD`."""
     for event, _line in _marked(directory, schema, [of_word(word, schema)]):
+        yield event
+
+
+def beginning_events(directory: str, schema: Schema, text: str) -> Iterator[Event]:
+    """Events with a keyword that begins with `text`, which is ASCII and shorter than `index.WORD`."""
+    for event, _line in _marked(directory, schema, [of_beginning(text, schema)]):
         yield event
 
 

@@ -23,8 +23,6 @@ _SEGMENT, _PLACE = (
     slice(20),
     slice(21, 41),
 )  # of a name: the segment that is read next, and behind which event it is
-_UNKNOWN = 1 << 62  # a time that nobody asks for
-_HEAD = 4096  # bytes that hold a snapshot's head
 
 
 class Snapshots:
@@ -39,19 +37,17 @@ class Snapshots:
         self.folder = os.path.join(directory, FOLDER)
         self.archive = os.path.join(directory, "archive")
 
-    def load(
-        self, code: str, *, n: int | None = None, ts: int | None = None
-    ) -> tuple[Cursor, memoryview, int] | None:
+    def load(self, code: str, *, n: int | None = None) -> tuple[Cursor, memoryview, int] | None:
         """The newest one that `code` (the version of the projection's code) saved and that this journal still bears out.
 
-        As cursor, payload and the time (ns since the epoch) of the last event in it. `n`, `ts`: none of later.
+        As cursor, payload and the time (ns since the epoch) of the last event in it. `n`: none of later.
         """
         found = [(name, self.folder) for name in _names(self.folder, _SUFFIX)]
         found += [(name, self.archive) for name in _names(self.archive, _BASE)]
         for name, folder in sorted(found, reverse=True):
             if n is not None and int(name[_PLACE]) > n:
                 continue
-            loaded = self._load(os.path.join(folder, name), code, ts)
+            loaded = self._load(os.path.join(folder, name), code)
             if loaded and self._in_journal(loaded[0]):
                 return loaded
         return None
@@ -89,12 +85,10 @@ class Snapshots:
                 os.unlink(os.path.join(self.folder, name))
 
     @staticmethod
-    def _load(path: str, code: str, latest: int | None) -> tuple[Cursor, memoryview, int] | None:
+    def _load(path: str, code: str) -> tuple[Cursor, memoryview, int] | None:
         try:
             file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
-                if latest is not None and parse(os.pread(file, _HEAD, 0).split(b"\n")[1])["ts"] > latest:
-                    return None
                 data = os.read(file, os.fstat(file).st_size)
             finally:
                 os.close(file)
@@ -150,8 +144,8 @@ class Snapshots:
         try:
             ts = parse(self._read(cursor, LINE_LIMIT).split(b"\n")[-2])["ts"]
         except (OSError, JournalError, IndexError, KeyError):
-            return _UNKNOWN
-        return ts if type(ts) is int else _UNKNOWN
+            return 0
+        return ts if type(ts) is int else 0
 
 
 def _name(cursor: Cursor, suffix: str) -> str:

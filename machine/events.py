@@ -315,4 +315,4 @@ EVENTS: tuple[type[Event], ...] = (
 # By what people call a container, of which only the journal may still know.
 NAMING = {ContainerCreated.tag: ("name", "id"), ContainerRenamed.tag: ("name",)}
 
-SCHEMA = Schema(1, EVENTS, keywords=NAMING)
+SCHEMA = Schema(1, EVENTS, keywords=NAMING | {JobStarted.tag: ("subject",)})

@@ -11,6 +11,7 @@ from cli.accounts import actor
 from cli.declare import argument, command, flag, value
 from cli.escape import json_line, safe
 from cli.names import Names
+from cli.past import to_sift
 from cli.render import local_time
 from cli.report import INTERRUPTED
 from cli.session import Session, pass_session
@@ -59,9 +60,10 @@ def events(
     """
     write = _writer(form or "")
     try:
-        place, stream = _following(session, since, until) if follow else _past(session, since)
+        filters = [*chosen["filters"], *chosen["more"]]
+        place, stream = _following(session, since, until) if follow else _past(session.root, filters, since)
         names = Names(session.root, place)
-        sieve = Sieve([*chosen["filters"], *chosen["more"]], names, since=since, until=until)
+        sieve = Sieve(filters, names, since=since, until=until)
         for event, line in stream:
             if sieve.passes(event):
                 write(event, line, names)
@@ -71,17 +73,18 @@ def events(
         sys.exit(INTERRUPTED)
 
 
-def _past(session: Session, since: int | None) -> tuple[int, Lines]:
-    """(number of the event before the first that is read, the events and their lines)."""
+def _past(root: str, filters: list[str], since: int | None) -> tuple[int, Lines]:
     try:
-        place = place_before(session.root, since)
+        return to_sift(root, filters, since)
     except JournalMissing:
         return 0, iter(())
-    return place, lines_behind(session.root, place)
 
 
 def _following(session: Session, since: int | None, until: int | None) -> tuple[int, Lines]:
-    """The same, without end; without `since` from now on. JournalMissing."""
+    """(number of the event before the first that is read, the events and their lines) without end.
+
+    Without `since` from now on. JournalMissing.
+    """
     from eventstore.reader import cursor_before
 
     root = session.root

@@ -60,7 +60,7 @@ def between(session: Session, first: str, second: str, form: str | None) -> None
     a, b = moment(first), moment(second)
     traveller = Traveller(session.root, a, snapshot_code())
     before, begun = facts(traveller.go(a)), (traveller.n, traveller.ts)
-    if b.text != NOW and _is_before(b, a, traveller):
+    if _is_before(b, a, traveller):
         raise NoSuchMoment(second, f"it is not after {first} [try: journal between {second} {first}]")
     seen = Between()
     found = changes(before, traveller.go(b, seen.see), seen)
@@ -78,10 +78,10 @@ def between(session: Session, first: str, second: str, form: str | None) -> None
 
 
 def _is_before(b: Moment, a: Moment, at_a: Traveller) -> bool:
-    if b.n is not None:
-        return b.n < at_a.n
-    assert b.ts is not None, "a moment that is neither number nor now has a time"
-    return a.text == NOW or b.ts < (a.ts if a.ts is not None else at_a.ts)
+    """In the journal's order; by the clock where nothing was recorded between the two."""
+    n = at_a.behind(b)
+    backwards = a.ts is not None and b.ts is not None and b.ts < a.ts
+    return n is not None and (n < at_a.n or (backwards and n == at_a.n))
 
 
 def _in_words(change: Change, seen: Between) -> list[str]:
@@ -203,10 +203,10 @@ def _limit(directory: str, before: Moment | None) -> int:
         return live[-1]
     if before.n is not None:
         return before.n
-    from cli.sifting import begin_of
+    from eventstore.times import Times
 
     assert before.ts is not None, "a moment that is neither number nor now has a time"
-    return max((first for first in live if begin_of(directory, first) <= before.ts), default=0)
+    return Times(directory, SCHEMA).last_until(before.ts) + 1
 
 
 @member(journal)

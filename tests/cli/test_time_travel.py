@@ -244,7 +244,7 @@ def test_a_clock_that_was_set_back_makes_a_time_mean_its_first_coming_and_is_tol
     assert (code, lines) == (0, ["c1"])
     assert err == (
         f"mydocker: the clock was set back after event {before}: {time(200)} came more than once, "
-        "this is the first time\n"
+        "this is the first time [a later one is named by its event's number]\n"
     )
 
 

@@ -16,9 +16,10 @@ from typing import Any, Self
 from cli import bootstrap
 from effects import identity
 from eventstore.bulk import bulk_decoder
+from eventstore.event import Actor
 from eventstore.journal import Journal
 from machine import decide, decide_host
-from machine.engine import Actor, Engine
+from machine.engine import Engine
 from machine.events import SCHEMA, ContainerCreated, ExecStarted
 from machine.world import World
 
