@@ -70,24 +70,21 @@ class FileTree:
         return node
 
     def make_dirs(self, path: str) -> Node:
-        """For tests: a directory that was there, and on disk, before all began."""
+        """For tests: a directory that was there, and on disk, before all began. What else there is stays as it is."""
         node = self.root
         for part in filter(None, path.split("/")):
-            node = node.entries.setdefault(part, Node("dir"))
-        self._settle()
+            node.durable[part] = node.entries.setdefault(part, Node("dir"))
+            node = node.entries[part]
         return node
 
     def make_file(self, path: str, data: bytes) -> Node:
         """For tests, likewise."""
-        self.make_dirs(path.rpartition("/")[0])
-        node = self.put(path, Node("file", 0o644))
-        node.data = data
-        self._settle()
+        parent, _, name = path.rpartition("/")
+        node = Node("file", 0o644)
+        node.data = node.durable_data = data
+        above = self.make_dirs(parent)
+        above.entries[name] = above.durable[name] = node
         return node
-
-    def _settle(self) -> None:
-        for node in self.root.walk():
-            node.durable, node.durable_data = dict(node.entries), node.data
 
 
 class FakeFiles:

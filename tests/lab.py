@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from effects import syscalls_process as kernel
@@ -53,8 +54,8 @@ class Place:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """With it, this process is there: sockets that it makes stay there, and /proc/sys/net is that place's."""
-        with open("/proc/self/ns/net") as here, open(f"/proc/{self.pid}/ns/net") as there:
+        """With it, this thread is there: sockets that it makes stay there, and /proc/sys/net is that place's."""
+        with open("/proc/thread-self/ns/net") as here, open(f"/proc/{self.pid}/ns/net") as there:
             kernel.setns(there.fileno(), kernel.CLONE_NEWNET)
             try:
                 yield
@@ -92,7 +93,9 @@ class Place:
             return found.decode().strip()
 
     def reaches(self, address: str, port: int, protocol: str = "tcp") -> bool:
-        """Whether somebody answers; that nobody does takes `PATIENCE`."""
+        """Whether somebody answers; that nobody does takes `PATIENCE` (many at once: `reached`). "icmp": a ping."""
+        if protocol == "icmp":
+            return self.pings(address)
         try:
             return bool(self.ask(address, port, protocol, seconds=PATIENCE))
         except OSError:
@@ -115,6 +118,20 @@ class Place:
             door.close()
             raise
         return door
+
+
+Way = tuple[Place, str, int] | tuple[Place, str, int, str]  # from where, address, port, protocol if not TCP
+
+
+def reached(*ways: Way) -> list[str]:
+    """Those on which somebody answers, all tried at once: silence takes `PATIENCE`, and here only once."""
+    with ThreadPoolExecutor(len(ways)) as pool:
+        answers = pool.map(lambda way: way[0].reaches(*way[1:]), ways)
+        return [
+            " ".join(map(str, (way[0].name, *way[1:])))
+            for way, found in zip(ways, answers, strict=True)
+            if found
+        ]
 
 
 class Machine(Place):

@@ -50,14 +50,9 @@ class Computer:
         self.fuse = fuse or Fuse()
         self.kernel = FakeKernel(layout)
         tree = self.kernel.tree
-        for path in (
-            "/root",
-            *(f"/root/{name}" for name in ("containers", "staging", "mnt", "layers")),
-            "/etc",
-        ):
-            tree.put(path, Node("dir"))
-        tree.put("/etc/resolv.conf", Node("file")).data = b"nameserver 192.0.2.1\n"
-        tree.make_dirs(f"/root/layers/{LAYER}/fs")  # and all of the above is on disk
+        for path in ("containers", "staging", "mnt", f"layers/{LAYER}/fs"):
+            tree.make_dirs(f"/root/{path}")
+        tree.make_file("/etc/resolv.conf", b"nameserver 192.0.2.1\n")
         self.disk = Lines()
         self.clock = Clock()
         self.ids = 0

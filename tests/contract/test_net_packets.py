@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab
+from tests.lab import Lab, Place, reached
 from tests.netkit import Kit, Network, kit, published
 
 pytestmark = pytest.mark.root
@@ -95,9 +96,8 @@ def test_containers_of_one_network_reach_each_other_as_themselves(made: Kit, net
 
 def test_networks_are_isolated_from_each_other(made: Kit, net: Network) -> None:
     web, other = made.guest("web", net, 2), made.guest("other", made.network(102), 2)
-    for protocol in ("tcp", "udp"):
-        assert not other.machine.reaches(web.ip, 80, protocol)
-        assert not web.machine.reaches(other.ip6, 80, protocol)
+    ways = [(other.machine, web.ip, 80), (web.machine, other.ip6, 80)]
+    assert reached(*ways, *[(*way, "udp") for way in ways]) == []
 
 
 def test_the_world_sees_the_hosts_address(made: Kit, net: Network) -> None:
@@ -125,28 +125,24 @@ def test_an_unpublished_port_is_not_reached_by_a_neighbour_with_a_route(made: Ki
     neighbour = made.lab.neighbour
     neighbour.links(f"route add 10.101.0.0/24 via {Lab.HOST}\nroute add fd65::/64 via {Lab.HOST6}\n")
 
-    for address in (web.ip, web.ip6):
-        assert not neighbour.reaches(address, 80)
-        assert not neighbour.reaches(address, 80, "udp")
-        # Published, but under another address and port.
-        assert not neighbour.reaches(address, 81)
-        assert not neighbour.pings(address)
+    # 81 is published, but under another address and port.
+    doors = ((80, "tcp"), (80, "udp"), (81, "tcp"), (0, "icmp"))
+    assert reached(*[(neighbour, to, *door) for to in (web.ip, web.ip6) for door in doors]) == []
     assert neighbour.ask(Lab.HOST, 8080) == f"web {Lab.NEIGHBOUR}"
 
 
 def test_a_port_on_127_0_0_1_stays_there(made: Kit, net: Network) -> None:
     made.guest("web", net, 2, published(8080, address="127.0.0.1"))
     assert made.lab.host.ask("127.0.0.1", 8080).startswith("web ")
-    assert not made.lab.host.reaches(Lab.HOST, 8080)
-    assert not made.lab.neighbour.reaches(Lab.HOST, 8080)
+    neighbour, peer = made.lab.neighbour, made.guest("peer", net, 3).machine
+    assert reached((made.lab.host, Lab.HOST, 8080), (neighbour, Lab.HOST, 8080)) == []
     # With a packet for 127.0.0.1 on the wire, as nobody else can send it.
-    for place in (made.lab.neighbour, made.guest("peer", net, 3).machine):
+    for place, gateway in ((neighbour, Lab.HOST), (peer, "10.101.0.1")):
         place.set_sysctl("net.ipv4.conf.eth0.route_localnet", "1")
         place.set_sysctl("net.ipv4.conf.all.route_localnet", "1")
-        gateway = Lab.HOST if place is made.lab.neighbour else "10.101.0.1"
         place.links("route del local 127.0.0.0/8 dev lo table local\n")
         place.links(f"route add 127.0.0.0/8 via {gateway} dev eth0\n")
-        assert not place.reaches("127.0.0.1", 8080)
+    assert reached((neighbour, "127.0.0.1", 8080), (peer, "127.0.0.1", 8080)) == []
 
 
 def test_a_container_does_not_reach_the_hosts_loopback(made: Kit, net: Network) -> None:
@@ -155,8 +151,7 @@ def test_a_container_does_not_reach_the_hosts_loopback(made: Kit, net: Network) 
     peer.set_sysctl("net.ipv4.conf.all.route_localnet", "1")
     peer.links("route del local 127.0.0.0/8 dev lo table local\n")
     peer.links("route add 127.0.0.0/8 via 10.101.0.1 dev eth0\n")
-    assert not peer.reaches("127.0.0.1", 9000)
-    assert not peer.reaches("127.0.0.1", 9000, "udp")
+    assert reached((peer, "127.0.0.1", 9000), (peer, "127.0.0.1", 9000, "udp")) == []
 
 
 def test_localhost_is_found_by_its_second_address(made: Kit, net: Network) -> None:
@@ -184,12 +179,14 @@ def test_nothing_enters_or_leaves_an_internal_network(made: Kit, net: Network) -
 
     assert two.machine.ask(one.ip, 80) == f"one {two.ip}"
     assert two.machine.ask(one.ip6, 80) == f"one {two.ip6}"
-    for address, port in ((Lab.INTERNET, 80), (Lab.HOST, 8080), (Lab.HOST, 9000), ("10.103.0.1", 9000)):
-        assert not one.machine.reaches(address, port), address
-    assert not one.machine.reaches(outside.ip, 80)
-    assert not outside.machine.reaches(one.ip, 80)
-    assert not outside.machine.reaches(Lab.HOST, 8081)
-    assert not made.lab.neighbour.reaches(Lab.HOST, 8081)
+    out = ((Lab.INTERNET, 80), (Lab.HOST, 8080), (Lab.HOST, 9000), ("10.103.0.1", 9000), (outside.ip, 80))
+    ways = [(one.machine, *to) for to in out]
+    ways += [
+        (outside.machine, one.ip, 80),
+        (outside.machine, Lab.HOST, 8081),
+        (made.lab.neighbour, Lab.HOST, 8081),
+    ]
+    assert reached(*ways) == []
     assert made.lab.host.ask(one.ip, 80) == "one 10.103.0.1"
 
 
@@ -220,10 +217,16 @@ def test_names_are_told_to_nobody_outside(made: Kit, net: Network) -> None:
     other = made.guest("other", made.network(102), 2)
     made.lab.neighbour.links(f"route add 10.101.0.0/24 via {Lab.HOST}\nroute add fd65::/64 via {Lab.HOST6}\n")
 
-    for place in (made.lab.neighbour, other.machine):
-        for server in ("10.101.0.1", "fd65::1"):
-            command = ("timeout", "1", "busybox", "nslookup", "web", server)
-            assert "10.101.0.2" not in place.run(*command, check=False), (place.name, server)
+    def told(place: Place, server: str) -> bool:
+        return "10.101.0.2" in place.run("timeout", "1", "busybox", "nslookup", "web", server, check=False)
+
+    asked = [
+        (place, server)
+        for place in (made.lab.neighbour, other.machine)
+        for server in ("10.101.0.1", "fd65::1")
+    ]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        assert list(pool.map(lambda way: told(*way), asked)) == [False] * 4
     assert "10.101.0.2" in made.lab.host.run("busybox", "nslookup", "web", "10.101.0.1")
 
 

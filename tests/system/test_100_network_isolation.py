@@ -8,6 +8,7 @@ from ipaddress import IPv6Address
 import pytest
 
 from tests.frames import IP, Wire, heard, mac
+from tests.lab import reached
 from tests.networks import Guest, Net, network_left
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
@@ -26,11 +27,9 @@ def test_100_network_an_unpublished_port_is_not_reached_by_a_neighbour_with_a_ro
     )
 
     assert net.lab.neighbour.ask(net.lab.HOST, 8080)
-    for address in (web.ip, web.ip6):
-        assert not net.lab.neighbour.reaches(address, 80), address  # 80 is published, but not this way
-        assert not net.lab.neighbour.reaches(address, 81), address
-        assert not net.lab.neighbour.reaches(address, 81, "udp"), address
-        assert not net.lab.neighbour.pings(address), address
+    # 80 is published, but not this way.
+    doors = ((80, "tcp"), (81, "tcp"), (81, "udp"), (0, "icmp"))
+    assert reached(*[(net.lab.neighbour, to, *door) for to in (web.ip, web.ip6) for door in doors]) == []
 
 
 def test_100_network_a_port_of_127_0_0_1_is_not_reached_by_martians(net: Net) -> None:
@@ -45,8 +44,8 @@ def test_100_network_a_port_of_127_0_0_1_is_not_reached_by_martians(net: Net) ->
             f"route add 127.0.0.0/8 via {gateway} dev {device}\n"
         )
 
-        assert not place.reaches("127.0.0.1", 8080), place.name
-        assert not place.reaches("127.0.0.1", 8081), place.name
+    places = (net.lab.neighbour, evil)
+    assert reached(*[(place, "127.0.0.1", port) for place in places for port in (8080, 8081)]) == []
     assert net.lab.host.ask("127.0.0.1", 8080)
 
 
@@ -60,8 +59,8 @@ def test_100_network_the_host_is_no_router_for_others_because_of_us(net: Net) ->
     net.lab.router.links(f"route replace {net.lab.NEIGHBOUR} dev lan\n")
 
     assert guest.ask(net.lab.INTERNET, 80)
-    assert not net.lab.neighbour.reaches(net.lab.INTERNET, 80)
-    assert not net.lab.neighbour.reaches(net.lab.INTERNET6, 80)
+    neighbour = net.lab.neighbour
+    assert reached((neighbour, net.lab.INTERNET, 80), (neighbour, net.lab.INTERNET6, 80)) == []
 
 
 def test_100_network_forwarding_is_left_as_it_was_found(net: Net) -> None:
@@ -107,9 +106,8 @@ def test_100_network_networks_do_not_reach_each_other(net: Net) -> None:
     net.network("n2", "192.168.51.0/24", "--ipv6", "--subnet", "fd00:51::/64")
     web, other = net.serving("web", "-net", "n1"), net.guest("other", "-net", "n2")
 
-    for address in (web.ip, web.ip6):
-        assert not other.reaches(address, 80), address
-        assert not other.pings(address), address
+    doors = ((80, "tcp"), (0, "icmp"))
+    assert reached(*[(other, to, *door) for to in (web.ip, web.ip6) for door in doors]) == []
 
 
 def test_100_network_an_internal_one_has_no_way_in_or_out(net: Net) -> None:
@@ -121,9 +119,8 @@ def test_100_network_an_internal_one_has_no_way_in_or_out(net: Net) -> None:
     assert other.ask(web.ip, 80)
     assert "default" not in web.sh("ip route; ip -6 route")
     web.links("route replace default via 192.168.50.1\nroute replace default via fd00:50::1\n")
-    for address in (net.lab.INTERNET, net.lab.INTERNET6, net.lab.NEIGHBOUR):
-        assert not web.reaches(address, 80), address
-    assert not net.lab.neighbour.reaches(web.ip, 80)
+    out = [(web, to, 80) for to in (net.lab.INTERNET, net.lab.INTERNET6, net.lab.NEIGHBOUR)]
+    assert reached(*out, (net.lab.neighbour, web.ip, 80)) == []
 
 
 def test_100_network_a_containers_rights_do_not_reach_its_network(net: Net) -> None:

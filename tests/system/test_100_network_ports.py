@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab import Place
+from tests.lab import Place, reached
 from tests.networks import Net
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
@@ -57,8 +57,7 @@ def test_100_network_a_port_of_127_0_0_1_stays_there(net: Net) -> None:
     published(net, "127.0.0.1:8080:80")
 
     assert net.lab.host.ask("127.0.0.1", 8080).startswith("web ")
-    assert not net.lab.host.reaches(net.lab.HOST, 8080)
-    assert not net.lab.neighbour.reaches(net.lab.HOST, 8080)
+    assert reached((net.lab.host, net.lab.HOST, 8080), (net.lab.neighbour, net.lab.HOST, 8080)) == []
 
 
 def test_100_network_a_port_of_one_address_is_not_anothers(net: Net) -> None:
