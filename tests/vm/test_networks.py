@@ -82,9 +82,11 @@ def test_networks_do_not_reach_each_other_and_one_that_is_connected_later_does(s
 def test_a_container_cannot_send_as_another(site: Engine) -> None:
     """The rules on the bridge: what they compare lies elsewhere in each kind of packet."""
     forge = "ip addr add 10.7.0.77/24 dev eth0; ping -c 1 -W 1 -I 10.7.0.77 10.7.0.9; ping -c 1 -W 5 10.7.0.9"
-    out = site.ok(f"run --rm --network shop --cap-add NET_ADMIN busybox sh -c '{forge}'")
+    talk = "nc -w 2 -s 10.7.0.77 10.7.0.9 80 </dev/null || echo unanswered; nc -w 5 10.7.0.9 80 </dev/null && echo answered"
+    out = site.ok(f"run --rm --network shop --cap-add NET_ADMIN busybox sh -c '{forge}; {talk}'")
     assert out.count("100% packet loss") == 1
     assert out.count(" 0% packet loss") == 1
+    assert out.splitlines()[-2:] == ["unanswered", "answered"]
 
 
 @ONLY_WITH_ALL
