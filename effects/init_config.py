@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         """The container besides.
 
         lower      absolute directories of the layers, uppermost first; upper, work: of the overlay
+        auto_remove  whether `upper` is thrown away with the container: it need never reach the disk
         files      container path -> host path, bound over
         stdio      stdout, stderr, stdin -> FIFO; stdin may be ""; unused with a tty
         init       path of a static init on the host, or ""
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
         lower: list[str]
         upper: str
         work: str
+        auto_remove: bool
         volumes: list[Volume]
         tmpfs: list[Tmpfs]
         files: dict[str, str]

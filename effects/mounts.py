@@ -105,8 +105,12 @@ def attach(mount: int, target: int) -> None:
     syscalls.move_mount(mount, "", target, "", flags)
 
 
-def overlay(lower: Sequence[str], upper: str, work: str) -> int:
+def overlay(lower: Sequence[str], upper: str, work: str, *, volatile: bool = False) -> int:
     r"""Mount an overlay over `upper` itself and return a handle of its root. `lower`: uppermost first.
+
+    `volatile`: nothing of it is synced to the disk, not even at its end, when the kernel would sync the whole file system
+    below, whoever has written there (kernel, filesystems/overlayfs.rst, "Volatile mount"; Linux 5.10). For an
+    upper directory that is thrown away.
 
     mount(2), with every directory named by a descriptor: one way for all kernels (fsconfig takes 255
     bytes of `lowerdir`, `lowerdir+` is of Linux 6.8), no `:`, `,` or `\\` to escape, room for some 200
@@ -122,6 +126,9 @@ def overlay(lower: Sequence[str], upper: str, work: str) -> int:
         # No redirects, so that an upper directory means the same to every kernel and every reader.
         options = f"lowerdir={':'.join(names[:-2])},upperdir={names[-2]},workdir={names[-1]}"
         options += ",index=on,redirect_dir=nofollow,metacopy=off"
+        if volatile:
+            options += ",volatile"
+            _forget_volatile(handles[-1])
         if len(options) > _OPTION_PAGE:
             raise OSError(errno.E2BIG, f"{len(lower)} layers are more than one mount can name")
         syscalls.mount("overlay", names[-2], "overlay", 0, options)
@@ -129,6 +136,18 @@ def overlay(lower: Sequence[str], upper: str, work: str) -> int:
     finally:
         for handle in handles:
             os.close(handle)
+
+
+def _forget_volatile(work: int) -> None:
+    """Let it be mounted again, which the kernel refuses after a volatile mount: the host may have crashed since.
+
+    Then nothing here would be mounted again.
+    """
+    for remove, name in ((os.unlink, "volatile/dirty"), (os.rmdir, "volatile")):
+        try:
+            remove(f"work/incompat/{name}", dir_fd=work)
+        except FileNotFoundError:
+            continue  # it is the first mount, or a kernel that marks it by the directory alone
 
 
 def _messages(context: int) -> str:

@@ -69,7 +69,8 @@ class Rootfs:
 
     def mount_overlay(self) -> None:
         config = self.config
-        self.root = mounts.overlay(config["lower"], config["upper"], config["work"])
+        volatile = config["auto_remove"]
+        self.root = mounts.overlay(config["lower"], config["upper"], config["work"], volatile=volatile)
         self.mounts.append("/")
 
     def mount_proc(self) -> None:

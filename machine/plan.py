@@ -168,7 +168,7 @@ def _cgroup_names(c: Container, places: Places) -> dict[str, Any]:
 def _init(c: Container, places: Places, _key: str) -> dict[str, Any]:
     here = places.container(c.id)
     keys = ("cwd", "user", "groups", "volumes", "tmpfs", "tty", "stdin", "caps", "privileged")
-    more = ("read_only", "no_new_privileges", "init", "shm_size")
+    more = ("read_only", "no_new_privileges", "init", "shm_size", "auto_remove")
     return {
         **{key: c.setting(key) for key in (*keys, *more)},
         "id": c.id,

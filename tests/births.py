@@ -85,6 +85,7 @@ class Box:
             "no_new_privileges": False,
             "init": "",
             "shm_size": 64 << 20,
+            "auto_remove": False,
             "joins": [],
             "cgroup2": "",
             "rlimits": {},

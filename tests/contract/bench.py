@@ -51,6 +51,7 @@ SETTINGS: Spec = {
     "no_new_privileges": False,
     "init": "",
     "shm_size": 65536,
+    "auto_remove": False,
     "rlimits": {},
 }
 

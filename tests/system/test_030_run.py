@@ -225,3 +225,18 @@ def test_030_exec_has_the_first_process_rights_whoever_it_runs_as(series: Docker
         )
         first = series.ok("logs", name)
         assert series.ok("exec", name, "sh", "-c", told) == first
+
+
+@pytest.mark.parametrize("rm", [True, False])
+def test_030_only_what_is_thrown_away_need_not_reach_the_disk(series: Docker, *, rm: bool) -> None:
+    """And can be committed all the same."""
+    option = ["--rm"] if rm else []
+    series.ok("run", "-d", *option, "--name", "t030v", "busybox", "sh", "-c", "echo x >/kept; exec top")
+    pid = series.inspect("t030v")["State"]["Pid"]
+    while series("exec", "t030v", "test", "-s", "/kept").returncode:
+        pass
+
+    root = next(line for line in Path(f"/proc/{pid}/mounts").read_text().splitlines() if " / " in line)
+    assert ("volatile" in root) is rm, root
+    series.ok("commit", "t030v", "kept")
+    assert series.ok("run", "--rm", "kept", "cat", "/kept") == "x\n"
