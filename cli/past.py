@@ -172,6 +172,14 @@ def _about(root: str, references: list[str]) -> Lines:
     return _of(root, frozenset(streams)) if streams else iter(())
 
 
+def _otherwise(world: World, name: str) -> list[str]:
+    """The hint for whoever meant something else by the name, as docker's `history IMAGE` does."""
+    if name in world.images:
+        return [f"there is an image: mydocker history image/{name}"]
+    network = next((net for net in world.networks.values() if net.name == name), None)
+    return [f"there is a network: mydocker history {network.stream}"] if network is not None else []
+
+
 def _by_prefix(session: Session, ids: list[str], prefix: str) -> str:
     """One container that is there goes before any number that are gone, as in every other command."""
     gone = [container_id for container_id in ids if prefix and container_id.startswith(prefix)]
@@ -180,7 +188,7 @@ def _by_prefix(session: Session, ids: list[str], prefix: str) -> str:
     ]
     found = there or gone
     if not found:
-        raise NoSuchContainer(prefix)
+        raise NoSuchContainer(prefix, *_otherwise(session.world, prefix))
     if len(found) > 1:
         raise AmbiguousPrefix(prefix, found)
     return found[0]

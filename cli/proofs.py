@@ -9,7 +9,7 @@ import tempfile
 
 from cli.travel import NOW, Moment, Traveller
 from eventstore import plainjson, seal
-from eventstore.seal import Head, SignatureFailed
+from eventstore.seal import BadHead, Head, SignatureFailed
 from eventstore.snapshots import Snapshots
 from machine.errors import MachineError
 from machine.world import World
@@ -24,11 +24,14 @@ _LIMIT = 64 << 10  # bytes of a head and its signature, a hundred times over
 
 
 class KeptHead:
-    """A head as it was kept: `text`, and its `signature` where there is one."""
+    """A head as it was kept: `text`, and its `signature` where there is one. BadHead."""
 
     def __init__(self, where: str, text: str, signature: str) -> None:
         self.where, self.text, self.signature = where, text, signature
-        self.head = Head.parse(text)
+        try:
+            self.head = Head.parse(text)
+        except BadHead as error:
+            raise BadHead(error.why, where) from None
 
 
 class Unsigned(MachineError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cli.accounts import account
 from cli.names import Names
 from eventstore.errors import JournalMissing
-from machine import acts, parse
+from machine import acts, moments, parse
 from machine.errors import InvalidValue
 from machine.events import SCHEMA
 
@@ -18,10 +18,19 @@ FILTERS = ("actor", "cause", "container", "event", "image", "kind", "label", "op
 KINDS = ("decision", "effect")
 
 
+def span(since: int | None, until: int | None) -> None:
+    """Refuse a span of time that ends before it begins. InvalidValue."""
+    if since is not None and until is not None and until < since:
+        raise InvalidValue(
+            "--until", moments.rfc3339(until), f"it is before --since, {moments.rfc3339(since)}"
+        )
+
+
 class Sieve:
     """Lets pass what fits: one of the values of each key; of `label`, all."""
 
     def __init__(self, texts: Iterable[str], names: Names, *, since: int | None, until: int | None) -> None:
+        span(since, until)
         self._names = names
         self._since, self._until = since, until
         self._jobs: dict[str, tuple[str, str]] = {}  # stream -> what it works on, and its target

@@ -15,7 +15,7 @@ from eventstore.cursor import Cursor
 from eventstore.errors import Corrupt, JournalMissing
 from eventstore.snapshots import Snapshots
 from machine import moments
-from machine.errors import MachineError
+from machine.errors import InvalidValue, MachineError
 from machine.events import SCHEMA
 from machine.quantities import is_digits
 from machine.world import World
@@ -57,7 +57,12 @@ def moment(text: str, what: str = "moment") -> Moment:
         return Moment(text)
     if is_digits(text) and int(text) < OLDEST_UNIX:
         return Moment(text, n=int(text))
-    ts = moments.timestamp(text, time.time_ns(), what)
+    try:
+        ts = moments.timestamp(text, time.time_ns(), what)
+    except InvalidValue as error:
+        raise InvalidValue(
+            what, text, error.why.replace("expected ", "expected an event's number, now, ")
+        ) from None
     # As it is printed: a second is over when its last event is.
     return Moment(text, ts=ts if ts % SECOND else ts + SECOND - 1)
 

@@ -8,19 +8,19 @@ if TYPE_CHECKING:
 
 
 def ensure_dir(host: Host, path: str, mode: int = 0o700) -> None:
-    """`path` and its missing parents. Not synced: `ensure_dir_durably` is."""
-    if not host.exists(path):
+    """`path`, which is absolute, and its missing parents. Not synced: `ensure_dir_durably` is."""
+    if path and not host.exists(path):  # above what is in the root itself there is ""
         ensure_dir(host, path.rpartition("/")[0], mode)
         host.make_dir(path, mode)
 
 
 def ensure_dir_durably(host: Host, path: str) -> None:
     """The same, and on disk."""
-    if not host.exists(path):
+    if path and not host.exists(path):
         above = path.rpartition("/")[0]
         ensure_dir_durably(host, above)
         host.make_dir(path, 0o700)
-        host.sync(above)
+        host.sync(above or "/")
 
 
 def remove_durably(host: Host, path: str) -> None:

@@ -19,8 +19,9 @@ _DIGEST = 32
 
 
 class BadHead(JournalError):
-    def __init__(self, why: str) -> None:
-        super().__init__(f"not the head of a journal: {why}")
+    def __init__(self, why: str, where: str = "") -> None:
+        self.why = why
+        super().__init__(f"{where or 'this'} is not the head of a journal: {why}")
 
 
 class SignatureFailed(JournalError):

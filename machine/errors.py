@@ -47,9 +47,9 @@ class IllegalTransition(MachineError):
 
 
 class NoSuchContainer(MachineError):
-    def __init__(self, reference: str) -> None:
+    def __init__(self, reference: str, hint: str = "mydocker ps lists them") -> None:
         self.reference = reference
-        super().__init__(f"no such container: {reference} [mydocker ps lists them]")
+        super().__init__(f"no such container: {reference} [{hint}]")
 
 
 class ForeignRoot(MachineError):

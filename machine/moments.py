@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 HOURS, MINUTES = 24, 60
 _SECOND = 1_000_000_000
-_EXPECTED = "expected RFC 3339 (2006-01-02T15:04:05Z), a date, unix seconds, or a time ago such as 10m"
+_EXPECTED = (
+    "expected RFC 3339 (2006-01-02T15:04:05Z), a date, unix seconds, or a time ago such as 10m or 1h30m"
+)
 
 
 def timestamp(text: str, now: int, what: str = "time", zone: tzinfo | None = None) -> int:

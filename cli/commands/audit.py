@@ -73,6 +73,8 @@ def verify(session: Session, form: str | None, *, state: bool, **files: str | No
 
     if files["allowed"] and not files["against"]:
         raise click.UsageError("--allowed-signers needs --against: it is the head that is signed")
+    if files["signer"] and not files["allowed"]:
+        raise click.UsageError("--signer needs --allowed-signers: whose key is whose is told there")
     kept = read_head(files["against"]) if files["against"] else None
     report = verified(session.root)
     verdict = Verdict(report, kept)

@@ -119,8 +119,8 @@ def _watch(follower: Follower, until: int | None) -> None:
 
 
 def _writer(form: str) -> Callable[[Any, bytes, Names], None]:
-    if form in ("", "json"):
-        shown = as_json if form else in_words
+    if form in ("", "table", "json"):
+        shown = as_json if form == "json" else in_words
     else:
         from cli.template import Template
 

@@ -7,7 +7,9 @@ from cli.render import documents
 from cli.report import echo
 from cli.session import Session, pass_session
 from machine import decide, projections
+from machine.errors import NoSuchContainer
 from machine.subjects import Container
+from machine.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,10 +26,19 @@ if TYPE_CHECKING:
 def inspect(session: Session, names: tuple[str, ...], form: str | None, at: str | None) -> None:
     """Show all that is known of containers, as JSON."""
     world = session.world_at(at)
-    chosen = [decide.find(world, name) for name in names]
+    chosen = [_find(world, name, at) for name in names]
     found = [projections.inspect(c, session.root, {} if at else _probes(session, c)) for c in chosen]
     for text in documents(found, form):
         echo(text)
+
+
+def _find(world: World, name: str, at: str | None) -> Container:
+    try:
+        return decide.find(world, name)
+    except NoSuchContainer:
+        if at is None:
+            raise
+        raise NoSuchContainer(name, f"mydocker ps -a --at '{at}' lists those of then") from None
 
 
 def _probes(session: Session, c: Container) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def why(session: Session, name: str) -> None:
     said = explain(life, local_time, actor)
     if not said:
         raise NoSuchContainer(name)
-    for text in [*said, *_unseen(life)]:
+    first, *rest = said
+    for text in [first, *_unseen(life), *rest]:
         echo(safe(text))
 
 
@@ -50,7 +51,14 @@ def _unseen(life: Life) -> list[str]:
     """What the kernel says and the journal does not know yet."""
     c = life.container
     process = c.process_identity if c is not None and life.is_live else None
-    if process is None or identity.alive(process):  # type: ignore[arg-type]  # pid, start, boot
+    if c is None or process is None:
         return []
-    gone = f"But the kernel has no process {process['pid']} of it any more, and no monitor has noted its end"
-    return [f"{gone}: `mydocker replay` puts that right."]
+    if not identity.alive(process):  # type: ignore[arg-type]  # pid, start, boot
+        gone = (
+            f"But the kernel has no process {process['pid']} of it any more, and no monitor has noted its end"
+        )
+        return [f"{gone}: `mydocker replay` puts that right."]
+    if c.monitor is not None and not identity.alive(c.monitor):  # type: ignore[arg-type]  # the same
+        gone = f"But its monitor, process {c.monitor['pid']}, is gone, so nobody watches it"
+        return [f"{gone}: `mydocker replay` gives it a new one."]
+    return []

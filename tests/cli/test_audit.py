@@ -386,7 +386,10 @@ def test_a_head_is_replaced_only_by_a_later_one_of_the_same_journal(
     other.write_text("dear diary\n")
     code, _, err = busy.mydocker(capfd, "audit", "seal", str(other))
     assert (code, other.read_text()) == (125, "dear diary\n")
-    assert err == "mydocker: not the head of a journal: three lines are expected: origin, size, root\n"
+    assert (
+        err
+        == f"mydocker: {other} is not the head of a journal: three lines are expected: origin, size, root\n"
+    )
     assert sorted(path.name for path in tmp_path.iterdir() if "head" in path.name) == ["head"]
 
 
@@ -406,7 +409,10 @@ def test_nobody_vouches_for_a_damaged_journal(
     ("args", "line"),
     [
         (["--against", "/nowhere"], "/nowhere: No such file or directory"),
-        (["--against", "/etc/hostname"], "not the head of a journal: three lines are expected"),
+        (
+            ["--against", "/etc/hostname"],
+            "/etc/hostname is not the head of a journal: three lines are expected",
+        ),
         (["--against", "/"], "/: Is a directory"),
     ],
 )
@@ -418,6 +424,15 @@ def test_a_head_that_cannot_be_read_is_told_in_one_line(
     assert code == 125
     assert err.startswith(f"mydocker: {line}")
     assert err.count("\n") == 1
+
+
+def test_whose_signature_it_must_be_is_nothing_without_the_signers(
+    busy: Timed, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, lines, err = busy.mydocker(capfd, "audit", "verify", "--signer", "me")
+
+    assert (code, lines) == (2, [])
+    assert "--signer needs --allowed-signers" in err
 
 
 # --- signatures ------------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def test_dockers_short_f_with_a_filter_behind_it_is_following_with_that_filter(
     with_words = told(two, capfd, "event=create")
 
     assert with_words == told(two, capfd, "--filter", "event=create")
-    assert told(two, capfd, "-f", "event=create", "--since", "1h", "--until", time(0)) == []
+    assert told(two, capfd, "-f", "event=create", "--since", "1.0", "--until", time(0)) == []
 
 
 def test_a_job_is_about_the_container_and_the_image_that_it_works_on(

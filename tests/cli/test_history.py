@@ -146,6 +146,20 @@ def test_an_ambiguous_prefix_and_an_unknown_name_are_refused_in_one_line(
     )
 
 
+def test_an_image_or_network_is_pointed_to_where_no_container_has_the_name(
+    past: Written, capfd: pytest.CaptureFixture[str]
+) -> None:
+    past.note("image/busybox", ev.ImagePublished(name="busybox", layers=["1"], source={}))
+
+    for verb in ("history", "why"):
+        code, _, err = past.mydocker(capfd, verb, "busybox")
+        assert code == 125
+        assert err == (
+            "mydocker: no such container: busybox [there is an image: mydocker history image/busybox]\n"
+        )
+    assert past.mydocker(capfd, "history", "image/busybox")[0] == 0
+
+
 def test_a_container_that_is_there_goes_before_removed_ones_with_the_same_prefix(
     past: Written, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -139,10 +139,10 @@ def test_liveness_is_as_it_was_then_and_not_the_kernels_of_today(
         ("90000h", "no such moment '90000h': the journal begins later, at"),
         ("999", "no such moment '999': the journal ends with event"),
         ("2099-01-01", "no such moment '2099-01-01': 2099-01-01 00:00:00 is yet to come"),
-        ("whenever", "invalid --at 'whenever': expected RFC 3339"),
-        ("-5", "invalid --at '-5': expected RFC 3339"),
+        ("whenever", "invalid --at 'whenever': expected an event's number, now, RFC 3339"),
+        ("-5", "invalid --at '-5': expected an event's number, now, RFC 3339"),
         ("2025-02-30", "invalid --at '2025-02-30': day"),
-        ("", "invalid --at '': expected RFC 3339"),
+        ("", "invalid --at '': expected an event's number, now, RFC 3339"),
     ],
 )
 def test_an_impossible_moment_is_told_in_one_line(
@@ -246,6 +246,41 @@ def test_a_clock_that_was_set_back_makes_a_time_mean_its_first_coming_and_is_tol
         f"mydocker: the clock was set back after event {before}: {time(200)} came more than once, "
         "this is the first time [a later one is named by its event's number]\n"
     )
+
+
+def test_what_is_no_moment_is_told_with_what_would_be_one(
+    day: Timed, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for text in ("garbage", "-1", "1e3", ""):
+        code, lines, err = day.mydocker(capfd, "ps", "--at", text)
+        assert (code, lines) == (2, [])
+        assert err == (
+            f"mydocker: invalid --at {text!r}: expected an event's number, now, RFC 3339 "
+            "(2006-01-02T15:04:05Z), a date, unix seconds, or a time ago such as 10m or 1h30m\n"
+        )
+
+
+def test_who_was_not_there_yet_is_looked_for_among_those_of_then(
+    day: Timed, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = day.mydocker(capfd, "inspect", "--at", "3", "c2")
+
+    assert (code, err) == (
+        125,
+        "mydocker: no such container: c2 [mydocker ps -a --at '3' lists those of then]\n",
+    )
+
+
+@pytest.mark.parametrize("command", [["events"], ["audit"], ["events", "-f"]])
+def test_a_span_of_time_that_ends_before_it_begins_is_refused(
+    command: list[str], day: Timed, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, lines, err = day.mydocker(capfd, *command, "--since", time(40), "--until", time(20))
+
+    assert (code, lines) == (2, [])
+    assert err.startswith("mydocker: invalid --until '2025-")
+    assert "it is before --since, 2025-" in err
+    assert day.mydocker(capfd, *command, "--since", time(20), "--until", time(20))[0] == 0
 
 
 # --- journal between -----------------------------------------------------------------------------------

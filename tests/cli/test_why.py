@@ -68,7 +68,7 @@ def test_an_end_that_only_the_kernel_knows_is_told(past: Written, capfd: pytest.
         assert not any("kernel" in line for line in why(past, capfd, "c1"))
         process.kill()
 
-    assert why(past, capfd, "c1")[-1] == (
+    assert why(past, capfd, "c1")[1] == (
         f"But the kernel has no process {init['pid']} of it any more, and no monitor has noted its end: "
         "`mydocker replay` puts that right."
     )

@@ -73,6 +73,21 @@ def test_an_end_that_nobody_watched_is_explained_before_and_after_replay(series:
     assert "(`mydocker replay`)" in told
 
 
+def test_a_monitor_that_is_gone_is_told_until_there_is_another(series: Docker) -> None:
+    series.ok("run", "-d", "-name", "c1", "-net", "none", "busybox", "sleep", "1000")
+    monitor = series.inspect("c1")["State"]["MonitorPid"]
+    kill(monitor)
+    told = series.ok("why", "c1").splitlines()
+    assert told[1] == (
+        f"But its monitor, process {monitor}, is gone, so nobody watches it: `mydocker replay` gives it a new one."
+    )
+
+    series.ok("replay")
+
+    assert "nobody watches it" not in series.ok("why", "c1")
+    series.ok("rm", "-f", "c1")
+
+
 def test_the_past_is_seen_as_it_was(series: Docker) -> None:
     series.ok("run", "-d", "-name", "c1", "-net", "none", "busybox", "sleep", "1000")
     pid = series.inspect("c1")["State"]["Pid"]

@@ -10,6 +10,7 @@ import pytest
 from effects import process_file
 from effects.failure import Failure, StepFailed
 from effects.handler import Effects
+from effects.trees import ensure_dir, ensure_dir_durably
 from tests.fakes import FakeHost
 
 if TYPE_CHECKING:
@@ -90,3 +91,12 @@ def test_a_damaged_process_file_is_told_with_its_path(content: bytes) -> None:
     with pytest.raises(StepFailed, match="damaged") as refused:
         process_file.decode(content, "/p")
     assert (refused.value.errno, refused.value.filename) == (errno.EBADMSG, "/p")
+
+
+def test_a_directory_is_made_with_all_above_it_up_to_the_root() -> None:
+    host = FakeHost()
+
+    ensure_dir(host, "/new/deep/er")
+    ensure_dir_durably(host, "/other/one")
+
+    assert all(map(host.exists, ("/new", "/new/deep/er", "/other/one")))
