@@ -83,24 +83,34 @@ table inet {table} {{
 		meta mark set meta mark or {mark:#010x}
 		accept
 	}}
-	chain through {{
+	chain inward {{
+		oifname != @outward drop
 		# A way out that is narrower than a bridge (a tunnel, a cloud), whose complaints (ICMP) may be lost.
 		tcp flags syn tcp option maxseg size set rt mtu
-		iifname . oifname @same goto pass
-		iifname @bridges iifname != @outward drop
-		oifname @bridges oifname != @outward drop
 		ct state established,related goto pass
 		ct state invalid drop
-		oifname @bridges ct status dnat goto pass
-		iifname @outward oifname != @bridges goto pass
+		ct status dnat goto pass
 		drop
+	}}
+	chain between {{
+		iifname . oifname @same goto pass
+		iifname != @outward drop
+		goto inward
+	}}
+	chain onward {{
+		oifname @bridges goto between
+		iifname != @outward drop
+		tcp flags syn tcp option maxseg size set rt mtu
+		ct state established,related goto pass
+		ct state invalid drop
+		goto pass
 	}}
 	chain forward {{
 		type filter hook forward priority -1; policy accept;
 		# What a bridge passes from port to port comes here too, with br_netfilter.
 		iifgroup {group} oifgroup {group} iifname . oifname @same meta mark set meta mark or {mark:#010x} accept
-		iifname @bridges goto through
-		oifname @bridges goto through
+		iifname @bridges goto onward
+		oifname @bridges goto inward
 	}}
 	chain host {{
 		fib daddr . iif type local meta l4proto {{ tcp, udp }} th dport 53 goto pass
