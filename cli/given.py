@@ -46,5 +46,5 @@ class Given:
             container.status = "removed"
         else:
             container.become(there)
-            world.containers[there.id] = container
+            world.put(container)
         bootstrap.give(engine, journal, world)

@@ -22,6 +22,7 @@ from machine import decide, home
 from machine.engine import Engine
 from machine.errors import DamagedJournal, ForeignRoot
 from machine.events import SCHEMA
+from machine.evolve_effects import UNREAD
 from machine.home import Here
 from machine.plan import Places
 from machine.subjects import Container, shape
@@ -151,7 +152,7 @@ class Session:
         """What the journal has had since event `n`."""
         from eventstore.reader import read_events
 
-        return list(read_events(f"{self.root}/journal", SCHEMA, after=n, decode=_in_bulk))
+        return list(read_events(f"{self.root}/journal", SCHEMA, after=n))
 
     def told(self, events: list[Event], names: dict[str, str]) -> list[str]:
         """Events in words, the containers by the names that `names` has for their streams."""
@@ -263,11 +264,11 @@ class Session:
 
 
 def _in_bulk(data: bytes) -> list[Event]:
-    """Decode many lines; the journal asks for it where there are many, since msgspec takes 20 ms to import."""
+    """Decode many lines to be folded; the journal asks for it where there are many, since msgspec takes 20 ms to import."""
     if not _decoders:
         from eventstore.bulk import bulk_decoder
 
-        _decoders.append(bulk_decoder(SCHEMA))
+        _decoders.append(bulk_decoder(SCHEMA, UNREAD))
     return _decoders[0](data)
 
 

@@ -14,7 +14,7 @@ from eventstore.codec import decode
 from eventstore.event import ENVELOPE, Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
     from eventstore.schema import Schema
 
@@ -30,9 +30,9 @@ def _type(event: type[Event], name: str) -> Any:
     return eval(annotation, names) if isinstance(annotation, str) else annotation  # noqa: S307 - our own source
 
 
-def struct_of(event: type[Event]) -> type[msgspec.Struct]:
-    """A struct with the event's envelope and fields, and its `tag`, `fields` and `payload()`."""
-    fields: list[Any] = [(name, _type(Event, name)) for name in ENVELOPE]
+def struct_of(event: type[Event], unread: Collection[str] = ()) -> type[msgspec.Struct]:
+    """A struct with the event's envelope but for `unread`, its fields, and its `tag`, `fields` and `payload()`."""
+    fields: list[Any] = [(name, _type(Event, name)) for name in ENVELOPE if name not in unread]
     for name in event.fields:
         if name in event.defaults:
             value = event.defaults[name]
@@ -45,13 +45,18 @@ def struct_of(event: type[Event]) -> type[msgspec.Struct]:
     )
 
 
-def bulk_decoder(schema: Schema) -> Callable[[bytes], list[Event]]:
+def bulk_decoder(
+    schema: Schema, unread: Mapping[str, Collection[str]] | None = None
+) -> Callable[[bytes], list[Event]]:
     """A function that turns whole lines into events, about ten times as fast as `codec.decode`.
+
+    `unread`: by tag, what of the envelope the caller never looks at; to leave it out saves an eighth.
 
     What a typed decoder refuses (an unknown tag, a value of another type) is decoded line by line,
     so a reader never fails on what `codec.decode` can read, and raises NewerSchema where that does.
     """
-    kinds = tuple(struct_of(event) for event in schema.events)
+    unread = unread or {}
+    kinds = tuple(struct_of(event, unread.get(event.tag, ())) for event in schema.events)
     lines = msgspec.json.Decoder(cast("Any", Union[kinds])).decode_lines  # noqa: UP007 - of a tuple made at run time
 
     def decode_piece(piece: bytes) -> list[Event]:

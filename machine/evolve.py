@@ -25,32 +25,37 @@ GOING = ("removing", "removed")
 
 def evolve(world: State, event: Any) -> None:
     """Fold `event` into `world`, in place."""
-    kind, _, key = event.s.partition("/")
-    if kind == "container":  # a table's look-up less for almost all of a journal
-        _container(world, key, event)
-    elif kind in FOLDS:
-        FOLDS[kind](world, key, event)
-
-
-def _container(world: State, key: str, event: Any) -> None:
-    c, tag = world.containers.get(key), event.tag
+    c = world.awake.get(event.s)  # no more than a look-up, for almost all of a journal
     if c is None:
-        c = world.containers[key] = Container(key)
-    c.wake()
+        kind, _, key = event.s.partition("/")
+        if kind != "container":
+            if kind in FOLDS:
+                FOLDS[kind](world, key, event)
+            return
+        c = world.wake(key)
     c.version = event.v
+    fold = EFFECTS.get(event.tag)
+    if fold is not None and c.status != "absent":
+        fold(c, event)  # four of five events
+    else:
+        _decided(world, c, event)
+    if c.endpoints or c.ports:
+        give_back(c)
+    if c.status in GOING:
+        _forget_removed(world, c, event)
+
+
+def _decided(world: State, c: Container, event: Any) -> None:
+    """What is no effect: somebody decided it, or saw it."""
+    name, tag = c.name, event.tag
     fold = CONTAINER.get(tag)
     if fold is None or (c.status == "absent" and tag != "container.created"):
         c.anomalies.append(event.n)
         return
-    name = c.name
     fold(c, event)
-    if c.endpoints or c.ports:
-        give_back(c)
     if tag in ASKED:
         c.asked = {"op": event.op, "by": event.by, "why": event.why}
-    if c.status in GOING:
-        _forget_removed(world, c, event)
-    elif c.name != name or tag == "container.created":
+    if (c.name != name or tag == "container.created") and c.status not in GOING:
         _name(world, c, name)
 
 
@@ -61,7 +66,7 @@ def _forget_removed(world: State, c: Container, event: Any) -> None:
     if c.status == "removing" and not c.held and c.pending is None:
         move(c, "forget", event)
     if c.status == "removed" and not c.leftovers:
-        del world.containers[c.id]
+        world.forget(c)
 
 
 def _name(world: State, c: Container, before: str) -> None:

@@ -23,25 +23,28 @@ def move(c: Subject, trigger: str, event: Any) -> bool:
 
 
 def _do(c: Subject, e: Any) -> None:
-    c.pending = ["do", e.kind, e.key]
-    if e.kind in ONE_SHOT:
+    kind, key = e.kind, e.key
+    c.pending = ["do", kind, key]
+    if kind in ONE_SHOT:
         return
-    take_over(c, e.kind, e.key)
-    row = _row(c.held, e.kind, e.key)
+    if c.leftovers:
+        take_over(c, kind, key)
+    row = _row(c.held, kind, key)
     if row is not None and row.stale:
         c.held.remove(row)
         row = None
     if row is None:
-        c.held.append(Held(e.n, e.kind, e.key, e.spec))
+        c.held.append(Held(e.n, kind, key, e.spec))
     else:
         row.spec = e.spec
 
 
 def _undo(c: Subject, e: Any) -> None:
-    if _row(c.held, e.kind, e.key) is None and _row(c.leftovers, e.kind, e.key) is None:
+    kind, key = e.kind, e.key
+    if _row(c.held, kind, key) is None and _row(c.leftovers, kind, key) is None:
         c.anomalies.append(e.n)
         return
-    c.pending = ["undo", e.kind, e.key]
+    c.pending = ["undo", kind, key]
 
 
 def _change(c: Subject, e: Any) -> None:
@@ -56,33 +59,35 @@ def _change(c: Subject, e: Any) -> None:
 
 
 def _done(c: Subject, e: Any) -> None:
+    kind, key = e.kind, e.key
     c.pending = None
     if e.verb == "undo":
-        _drop(c, e.kind, e.key)
-        if e.kind == "forwarding":
+        _drop(c, kind, key)
+        if kind == "forwarding":
             _anew(c, "firewall")
         return
-    if e.kind in ONE_SHOT:
-        _consume(c, e.key)
-        return
-    row = _row(c.held, e.kind, e.key)
+    row = _row(c.held, kind, key)
     if row is None:
-        c.anomalies.append(e.n)
+        if kind in ONE_SHOT:
+            _consume(c, key)
+        else:
+            c.anomalies.append(e.n)
         return
     row.done = True
-    if isinstance(c, (Container, Standing)) and c.error is not None and c.error["kind"] == e.kind:
-        c.error = None  # what failed then has succeeded now
+    if c.error is not None:
+        _overcome(c, kind)
     if e.verb != "do":
         row.facts = {**row.facts, **e.facts}
         return
     row.facts = e.facts
-    if e.kind == "forwarding":
-        _anew(c, "firewall")
-    elif e.kind == "directory":
-        if c.status == "creating":
-            move(c, "ready", e)
-    elif e.kind == "release" and c.status in ("starting", "stopping"):
-        move(c, "released", e)
+    if kind in MADE:
+        MADE[kind](c, e)
+
+
+def _overcome(c: Subject, kind: str) -> None:
+    """What failed then has succeeded now."""
+    if isinstance(c, (Container, Standing)) and c.error is not None and c.error["kind"] == kind:
+        c.error = None
 
 
 def _anew(c: Subject, kind: str) -> None:
@@ -151,12 +156,12 @@ def _row(rows: list[Held], kind: str, key: str) -> Held | None:
 
 
 def _drop(c: Subject, kind: str, key: str) -> None:
-    last = c.held[-1] if c.held else None
-    if last is not None and last.kind == kind and last.key == key:
-        c.held = c.held[:-1]
+    if c.held and c.held[-1].kind == kind and c.held[-1].key == key:
+        c.held.pop()
     else:
         c.held = [row for row in c.held if row.kind != kind or row.key != key]
-    take_over(c, kind, key)
+    if c.leftovers:
+        take_over(c, kind, key)
 
 
 def _consume(c: Subject, key: str) -> None:
@@ -164,6 +169,26 @@ def _consume(c: Subject, key: str) -> None:
         c.signals = [pair for pair in c.signals if str(pair[0]) != key]
 
 
+def _forwarding(c: Subject, _e: Any) -> None:
+    _anew(c, "firewall")
+
+
+def _directory(c: Subject, e: Any) -> None:
+    if c.status == "creating":
+        move(c, "ready", e)
+
+
+def _release(c: Subject, e: Any) -> None:
+    if c.status in ("starting", "stopping"):
+        move(c, "released", e)
+
+
+# What follows once one of these kinds is made.
+MADE: dict[str, Callable[[Any, Any], None]] = {
+    "forwarding": _forwarding,
+    "directory": _directory,
+    "release": _release,
+}
 EFFECTS: dict[str, Callable[[Any, Any], None]] = {
     "effect.do": _do,
     "effect.undo": _undo,
@@ -172,3 +197,6 @@ EFFECTS: dict[str, Callable[[Any, Any], None]] = {
     "effect.failed": _failed,
     "effect.lost": _lost,
 }
+
+# What no fold looks at, by tag: a replay need not decode it. Effects are four of five events.
+UNREAD = dict.fromkeys(EFFECTS, ("ts", "up", "op", "by", "why"))

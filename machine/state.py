@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eventstore import plainjson
-from machine.subjects import BRIEF, Container, Host, Image, Job, Layer, Network, Subject
+from machine.subjects import BRIEF, Asleep, Container, Host, Image, Job, Layer, Network, Subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class State:
     def __init__(self) -> None:
         self.networks: dict[str, Network] = {}
         self.containers: dict[str, Container] = {}
+        self.awake: dict[str, Container] = {}  # by stream, those that an event has come for
         self.layers: dict[str, Layer] = {}
         self.images: dict[str, Image] = {}
         self.jobs: dict[str, Job] = {}
@@ -69,6 +70,24 @@ class State:
             return self.journal
         found = self.host if kind == "host" else self._of(kind).get(key) if kind in KINDS else None
         return found.version if found is not None else 0
+
+    # --- containers ----------------------------------------------------------------------------------
+
+    def wake(self, container_id: str) -> Container:
+        """The container, which is going to change; a new one where there is none."""
+        c = self.containers.get(container_id) or Container(container_id)
+        c.wake()
+        self.put(c)
+        return c
+
+    def put(self, c: Container) -> None:
+        """Under its id, in place of any other."""
+        self.containers[c.id] = self.awake[c.stream] = c
+
+    def forget(self, c: Container) -> None:
+        """It is gone."""
+        del self.containers[c.id]
+        self.awake.pop(c.stream, None)
 
     # --- as JSON values, for a monitor ---------------------------------------------------------------
 
@@ -131,6 +150,6 @@ class State:
         for size in brief["rest"]:
             rests.append(view[begin : begin + size])
             begin += size
-        world._admit(map(Container.asleep, rests, *(brief[name] for name in (PROCESS, *BRIEF))))
+        world._admit(map(Asleep, rests, *(brief[name] for name in (PROCESS, *BRIEF))))
         world._load_others(state)
         return world

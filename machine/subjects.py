@@ -54,7 +54,7 @@ class Held(Slots):
 class Subject(Slots):
     """What has a stream and may hold resources."""
 
-    __slots__ = ("anomalies", "held", "leftovers", "pending", "status", "stream", "version")
+    __slots__ = ("anomalies", "error", "held", "leftovers", "pending", "status", "stream", "version")
 
     def __init__(self, stream: str, status: str) -> None:
         self.stream = stream
@@ -63,6 +63,7 @@ class Subject(Slots):
         self.held: list[Held] = []
         self.leftovers: list[Held] = []
         self.pending: list[str] | None = None  # [verb, kind, key]: an intent without an outcome
+        self.error: dict[str, Any] | None = None  # why something last failed
         self.anomalies: list[int] = []  # numbers of recorded events that the table forbids
 
     def holding(self, kind: str) -> Held | None:
@@ -81,13 +82,10 @@ BRIEF = (
 
 
 class Container(Subject):
-    """One container. `exit` is {code, signal, reason, ts} of its last run, `error` why a start failed.
-
-    From a snapshot it comes asleep: with what lists show, the rest being JSON until somebody asks for it.
-    """
+    """One container. `exit` is {code, signal, reason, ts} of its last run, `error` why a start failed."""
 
     __slots__ = (
-        "_process",
+        "_process",  # these two only where it is `Asleep`
         "_rest",
         "asked",
         "backoff",
@@ -97,7 +95,6 @@ class Container(Subject):
         "ended_by_check",
         "endpoints",
         "env_keys",
-        "error",
         "execs",
         "exit",
         "finished",
@@ -125,7 +122,6 @@ class Container(Subject):
 
     def __init__(self, container_id: str) -> None:
         super().__init__(f"container/{container_id}", "absent")
-        self._awake()
         self.id = container_id
         self.name = ""
         self.image = ""
@@ -143,7 +139,6 @@ class Container(Subject):
         self.stopped_by_user = False
         self.told_to_end = False  # by stop, or by kill with a signal that ends it: no policy starts it again
         self.exit: dict[str, Any] | None = None
-        self.error: dict[str, Any] | None = None
         self.monitor: dict[str, Any] | None = None
         self.execs: dict[str, list[str]] = {}
         self.health = ""  # starting, healthy, unhealthy: of its last run; "": it has no health check
@@ -158,51 +153,14 @@ class Container(Subject):
         self.netns: dict[str, Any] = {}  # whose network namespace it is in, where that is not its own
         self.last: dict[str, Any] = {}  # {"endpoints", "ports"} of its last start: to be had again where free
 
-    def _awake(self) -> None:
-        self._rest: bytes | memoryview = b""
-        self._process: dict[str, Any] | None = None  # its `process_identity` where it is asleep
-
-    @classmethod
-    def load(cls, state: dict[str, Any]) -> Self:
-        """The container that `dump` described."""
-        self = super().load(state)
-        self._awake()
-        return self
+    def wake(self) -> None:
+        """To be called before the first change. It is awake."""
 
     def rest(self) -> bytes:
-        """What `asleep` needs beside `BRIEF`, as JSON: what a new container does not have as well."""
-        if self._rest:
-            return bytes(self._rest)
+        """What `Asleep` needs beside `BRIEF`, as JSON: what a new container does not have as well."""
         new = Container(self.id).dump()
         mine = {name: value for name, value in self.dump().items() if value != new[name]}
         return plainjson.dumps({name: value for name, value in mine.items() if name not in BRIEF})
-
-    @classmethod
-    def asleep(cls, rest: bytes | memoryview, process: dict[str, Any] | None, *brief: Any) -> Self:
-        """The container that `rest`, its `process_identity` and the values of `BRIEF` describe."""
-        self = cls.__new__(cls)
-        self.id, self.name, self.status, self.image, self.command, self.created, *more = brief
-        self.exit, self.error, self.stopped_by_user, self.endpoints, self.ports, self.joins = more
-        self._rest, self._process = rest, process
-        return self
-
-    def wake(self) -> None:
-        """Load the rest; to be called before the first change."""
-        rest = self._rest
-        if rest:
-            brief = [getattr(self, name) for name in BRIEF]
-            Container.__init__(self, self.id)
-            for name, value in [*zip(BRIEF, brief, strict=True), *plainjson.loads(bytes(rest)).items()]:
-                setattr(self, name, _loaded(name, value))
-
-    if not TYPE_CHECKING:  # to the type checker it has what __init__ gives it, and nothing else
-
-        def __getattr__(self, name: str) -> Any:
-            """Called for a slot without a value, which only one that is asleep has."""
-            if name[0] == "_" or not self._rest:
-                raise AttributeError(name)
-            self.wake()
-            return getattr(self, name)
 
     def setting(self, key: str) -> Any:
         """The value of a setting, or its default."""
@@ -211,22 +169,54 @@ class Container(Subject):
     @property
     def process_identity(self) -> dict[str, Any] | None:
         """{pid, start, boot} of its first process while it is held."""
-        if self._rest:
-            return self._process
         init = self.holding("init")
         if init is None or not init.facts.get("pid"):
             return None
         return {key: init.facts[key] for key in ("pid", "start", "boot")}
 
 
+class Asleep(Container):
+    """A container from a snapshot: with what lists show, the rest being JSON until somebody asks for it.
+
+    Then it becomes a plain Container, whose slots are read without the detour that `__getattr__` is.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, rest: bytes | memoryview, process: dict[str, Any] | None, *brief: Any) -> None:
+        """By its `rest`, its `process_identity` and the values of `BRIEF`."""
+        self.id, self.name, self.status, self.image, self.command, self.created, *more = brief
+        self.exit, self.error, self.stopped_by_user, self.endpoints, self.ports, self.joins = more
+        self._rest, self._process = rest, process
+
+    def wake(self) -> None:
+        brief, rest = [getattr(self, name) for name in BRIEF], plainjson.loads(bytes(self._rest))
+        self.__class__ = Container  # type: ignore[assignment]  # the same slots: that is what becomes of it
+        self.__init__(self.id)  # type: ignore[misc]  # the plain one's
+        for name, value in [*zip(BRIEF, brief, strict=True), *rest.items()]:
+            setattr(self, name, _loaded(name, value))
+
+    def rest(self) -> bytes:
+        return bytes(self._rest)
+
+    @property
+    def process_identity(self) -> dict[str, Any] | None:
+        return self._process
+
+    if not TYPE_CHECKING:  # to the type checker it has what a Container has, and nothing else
+
+        def __getattr__(self, name: str) -> Any:
+            """Called for a slot without a value."""
+            if name[0] == "_":
+                raise AttributeError(name)
+            self.wake()
+            return getattr(self, name)
+
+
 class Standing(Subject):
     """What stays until it is removed, mended whenever it is found broken. `error`: why its last making failed."""
 
-    __slots__ = ("error",)
-
-    def __init__(self, stream: str, status: str) -> None:
-        super().__init__(stream, status)
-        self.error: dict[str, Any] | None = None
+    __slots__ = ()
 
 
 class Network(Standing):
@@ -259,13 +249,12 @@ class Job(Subject):
     `error`: what its staging directory failed of. `publishing`: {path, inode, image} of what it was about to publish.
     """
 
-    __slots__ = ("about", "error", "id", "kind", "publishing", "staging", "target")
+    __slots__ = ("about", "id", "kind", "publishing", "staging", "target")
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job/{job_id}", "absent")
         self.id, self.kind, self.about, self.target, self.staging = job_id, "", "", "", ""
         self.publishing: dict[str, Any] | None = None
-        self.error: dict[str, Any] | None = None
 
 
 class Image(Slots):

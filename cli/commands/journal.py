@@ -21,6 +21,7 @@ from eventstore.schema import HOUSEKEEPING
 from machine import decide
 from machine.changes import Between, Change, changes, facts
 from machine.events import SCHEMA
+from machine.evolve_effects import UNREAD
 from machine.world import World
 
 TYPE_CHECKING = False
@@ -135,7 +136,7 @@ def snapshot(session: Session) -> None:
 
     last = last_event(session.root)
     world = World()
-    decode = bulk_decoder(SCHEMA)
+    decode = bulk_decoder(SCHEMA, UNREAD)
     source = bootstrap.open_journal(session.root, session.run, decode=decode, read_only=True)
     total = last.n if last is not None else 0
     with Watched("reading the journal", total, "events", lambda: source.cursor.n):

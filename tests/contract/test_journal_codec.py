@@ -46,6 +46,17 @@ def test_both_decoders_read_the_same(event: Event) -> None:
     assert struct.payload() == plain.payload()
 
 
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.tag)
+def test_bulk_leaves_out_what_its_caller_never_looks_at(event: Event) -> None:
+    line = line_of(envelope(event))
+
+    [found] = bulk_decoder(SCHEMA, {event.tag: ("ts", "by")})(line)
+
+    assert not hasattr(found, "ts")
+    assert not hasattr(found, "by")
+    assert (found.n, found.payload()) == (event.n, event.payload())
+
+
 def test_bulk_skips_unknown_fields_and_fills_in_defaults() -> None:
     line = line_of(envelope(EVENTS[2])).replace(b'"extra":{}', b'"future":{"a":[1.5]}')
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventstore.event import Event
 from machine import events as ev
+from machine.evolve_effects import UNREAD
 from machine.resources import HOLDS
 from machine.world import World
 from tests.histories import IN_LIFE, History, container_id, in_status
@@ -80,22 +83,39 @@ def test_no_event_in_any_state_makes_evolve_raise(status: str, events: list[tupl
     assert history.world.names == World.load(dump).names
 
 
+PLAIN = {
+    "str": "directory",
+    "int": 1,
+    "int | None": None,
+    "bool": False,
+    "list[str]": [],
+    "list[int]": [],
+    "dict[str, Any]": {},
+    "list[dict[str, Any]]": [],
+    "dict[str, str]": {},
+    "dict[str, int | str]": {},
+}
+
+
+def plain(event: type[Event], /, **fields: str) -> Event:
+    values = {field: PLAIN[event.__annotations__[field]] for field in event.fields}
+    return event(**{**values, **{field: value for field, value in fields.items() if field in values}})
+
+
 def test_every_kind_of_event_in_every_state_folds() -> None:
     """Each pair once, with plain values: nothing is left to chance."""
-    plain = {
-        "str": "directory",
-        "int": 1,
-        "int | None": None,
-        "bool": False,
-        "list[str]": [],
-        "list[int]": [],
-        "dict[str, Any]": {},
-        "list[dict[str, Any]]": [],
-        "dict[str, str]": {},
-        "dict[str, int | str]": {},
-    }
     for status in IN_LIFE:
         for kind in ev.EVENTS:
             for stream in STREAMS:
                 history: History = in_status(status)
-                history.note(stream, kind(**{f: plain[kind.__annotations__[f]] for f in kind.fields}))
+                history.note(stream, plain(kind))
+
+
+@pytest.mark.parametrize("status", IN_LIFE)
+def test_what_no_fold_looks_at_may_be_missing(status: str) -> None:
+    for event in (event for event in ev.EVENTS if event.tag in UNREAD):
+        for verb, kind, key in itertools.product(("do", "undo", "change"), KINDS, (C1, "1")):
+            for stream in (f"container/{C1}", "network/n", "host"):
+                made = plain(event, verb=verb, kind=kind, key=key)
+                made.s, made.n, made.v = stream, 1, 1  # and nothing else of the envelope
+                in_status(status).world.apply(made)

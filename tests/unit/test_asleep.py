@@ -9,7 +9,7 @@ import pytest
 
 from machine import decide
 from machine.projections import pid
-from machine.subjects import BRIEF, Container
+from machine.subjects import BRIEF, Asleep, Container
 from machine.world import World
 from tests.histories import alive, container_id, created, in_status
 
@@ -25,7 +25,7 @@ def busy() -> World:
 
 
 def is_asleep(c: Container) -> bool:
-    return bool(c._rest)
+    return type(c) is Asleep
 
 
 def test_what_is_unpacked_is_what_was_packed() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from eventstore.journal import Journal
 from eventstore.segments import segment_numbers
 from machine.events import SCHEMA
+from machine.evolve_effects import UNREAD
 from machine.world import World
 
 PIECE = 64 << 10
@@ -40,7 +41,7 @@ def journal(directory: str) -> int:
         f"{directory}/journal",
         SCHEMA,
         run_dir=f"{directory}/run",
-        decode=bulk_decoder(SCHEMA),
+        decode=bulk_decoder(SCHEMA, UNREAD),
         read_only=True,
     )
     count = opened.refresh(world)
@@ -70,7 +71,7 @@ def bare(directory: str) -> int:
 def sqlite(directory: str) -> int:
     from eventstore.bulk import bulk_decoder
 
-    decode, count, world = bulk_decoder(SCHEMA), 0, World()
+    decode, count, world = bulk_decoder(SCHEMA, UNREAD), 0, World()
     rows = sqlite3.connect(f"{directory}/sqlite.db").execute("select line from event order by n")
     while some := rows.fetchmany(ROWS):
         for event in decode(b"".join([line for (line,) in some])):
