@@ -77,18 +77,17 @@ def check(value: Any) -> None:
             raise TypeError(
                 f"key {next(key for key in value if type(key) is not str)!r} of an event is no string"
             )
-        items = value.values()
-    elif kind is list or kind is tuple:
-        items = value
-    elif kind in _SCALARS or (kind is int and _LEAST <= value <= _MOST):
+        value = value.values()
+    elif kind is not list and kind is not tuple:
+        if kind not in _SCALARS and not (kind is int and _LEAST <= value <= _MOST):
+            raise TypeError(f"{value!r} of {kind.__name__} cannot be in an event")
         return
-    else:
-        raise TypeError(f"{value!r} of {kind.__name__} cannot be in an event")
-    if not _SCALARS.issuperset(map(type, items)):
-        for item in items:
-            kind = type(item)
-            if kind not in _SCALARS and not (kind is int and _LEAST <= item <= _MOST):
-                check(item)
+    if _SCALARS.issuperset(map(type, value)):  # mostly, which saves a look at each
+        return
+    for item in value:
+        kind = type(item)
+        if kind not in _SCALARS and not (kind is int and _LEAST <= item <= _MOST):
+            check(item)
 
 
 def to_json(value: dict[str, Any]) -> bytes:
@@ -107,16 +106,13 @@ def to_json(value: dict[str, Any]) -> bytes:
 def encode(event: Event) -> bytes:
     """The line of a stamped event, up to where its frame ("d", "m", "h") begins: an object without its closing brace.
 
-    TypeError for values that are not JSON, or that not every reader would read as they were.
+    TypeError for values of its own fields that are not JSON, or that not every reader would read as they were;
+    the envelope is the journal's.
     """
     have = event.__dict__
-    line = {"t": event.tag}
-    for name in ENVELOPE:
-        line[name] = have[name]
-    for name in event.fields:
-        line[name] = have[name]
-    check(line)
-    return to_json(line)[:-1]
+    own = {name: have[name] for name in event.fields}
+    check(own)
+    return to_json({"t": event.tag, **{name: have[name] for name in ENVELOPE}, **own})[:-1]
 
 
 def link(prev: str, body: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from eventstore.codec import close, encode
+from eventstore.codec import check, close, encode
 from eventstore.cursor import Cursor
 from eventstore.errors import Corrupt, EventTooLarge, NotWritable, UnknownFormat, WriteFailed
 from eventstore.event import Actor
@@ -45,6 +45,7 @@ class Writer:
         self._file = -1  # the descriptor that is written to, made for
         self._durable = 0  # lines up to this one were on disk when the lock was taken
         self._opened = 0  # this opening of a segment by `tail`
+        self.actor: dict[str, int | str] | None = None  # who was last seen to be JSON
 
     def recover_once(self, before: Callable[[], object] | None = None) -> None:
         """Recover if nobody has done so since the boot; `before` may refuse that, while no file is touched yet."""
@@ -225,6 +226,9 @@ class Transaction:
     def __init__(
         self, writer: Writer, projection: Projection, by: dict[str, int | str], why: str, op: str
     ) -> None:
+        if by is not writer.actor:
+            check(by)
+            writer.actor = by
         self.writer = writer
         self.projection = projection
         self.actor = Actor(by, op)

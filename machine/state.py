@@ -65,6 +65,8 @@ class State:
 
     def version(self, stream: str) -> int:
         """How many events the stream has had."""
+        if stream in self.awake:
+            return self.awake[stream].version
         kind, _, key = stream.partition("/")
         if kind == "journal":
             return self.journal
