@@ -45,7 +45,7 @@ class Writer:
         self._file = -1  # the descriptor that is written to, made for
         self._durable = 0  # lines up to this one were on disk when the lock was taken
         self._opened = 0  # this opening of a segment by `tail`
-        self.actor: dict[str, int | str] | None = None  # who was last seen to be JSON
+        self.checked: dict[str, int | str] | None = None  # the last actor that is known to be JSON
 
     def recover_once(self, before: Callable[[], object] | None = None) -> None:
         """Recover if nobody has done so since the boot; `before` may refuse that, while no file is touched yet."""
@@ -226,9 +226,9 @@ class Transaction:
     def __init__(
         self, writer: Writer, projection: Projection, by: dict[str, int | str], why: str, op: str
     ) -> None:
-        if by is not writer.actor:
+        if by is not writer.checked:
             check(by)
-            writer.actor = by
+            writer.checked = by
         self.writer = writer
         self.projection = projection
         self.actor = Actor(by, op)

@@ -77,7 +77,7 @@ class Subject(Slots):
 # What lists show of a container, and what tells who may have its name, its addresses and its ports.
 BRIEF = (
     *("id", "name", "status", "image", "command", "created", "exit", "error", "stopped_by_user"),
-    *("endpoints", "ports", "joins"),
+    *("endpoints", "ports", "joins", "health"),
 )
 
 
@@ -186,7 +186,9 @@ class Asleep(Container):
     def __init__(self, rest: bytes | memoryview, process: dict[str, Any] | None, *brief: Any) -> None:
         """By its `rest`, its `process_identity` and the values of `BRIEF`."""
         self.id, self.name, self.status, self.image, self.command, self.created, *more = brief
-        self.exit, self.error, self.stopped_by_user, self.endpoints, self.ports, self.joins = more
+        self.exit, self.error, self.stopped_by_user, self.endpoints, self.ports, self.joins, self.health = (
+            more
+        )
         self._rest, self._process = rest, process
 
     def wake(self) -> None:

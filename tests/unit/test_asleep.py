@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from cli.commands.ps import columns
 from machine import decide
 from machine.projections import pid
-from machine.subjects import BRIEF, Asleep, Container
+from machine.subjects import Asleep, Container
 from machine.world import World
 from tests.histories import alive, container_id, created, in_status
 
@@ -47,12 +48,11 @@ def test_packed_again_it_is_the_same_asleep_or_awake() -> None:
 
 def test_what_lists_show_does_not_wake_it() -> None:
     world = World.unpack(busy().pack())
-    shown = [[getattr(c, name) for name in BRIEF] for c in world.containers.values()]
+    shown = [columns(c) for c in world.containers.values()]
     processes = [pid(c) for c in world.containers.values()]
 
     assert processes == [pid(c) for c in busy().containers.values()] != [0, 0]
-
-    assert shown == [[getattr(c, name) for name in BRIEF] for c in busy().containers.values()]
+    assert shown == [columns(c) for c in busy().containers.values()]
     assert all(map(is_asleep, world.containers.values()))
 
 
