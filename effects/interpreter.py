@@ -81,7 +81,7 @@ def spawn(
 
     `fds` is either {its number there: our descriptor} or our descriptors for 3, 4, ... there; of 0, 1 and
     2 those not given are /dev/null. Its environment is PATH and `env`, nothing else. All signals are
-    at their defaults and unblocked, whatever ours are.
+    at their defaults and unblocked, whatever ours are, and it is not scheduled in real time.
     """
     wanted = dict(fds) if hasattr(fds, "keys") else dict(enumerate(fds, 3))
     actions: list[tuple[Any, ...]] = [
@@ -112,10 +112,21 @@ def spawn(
             setsid=new_session,
             setsigmask=(),
             setsigdef=_SIGNALS,
+            **_ordinary(),
         )
     finally:
         for descriptor in copies:
             os.close(descriptor)
+
+
+def _ordinary() -> dict[str, Any]:
+    """How posix_spawn is to schedule it: in the ordinary way, where the caller is scheduled in real time.
+
+    A cgroup of version 1 that has no share of real time takes no such process (EINVAL).
+    """
+    policy = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
+    in_real_time = policy in (os.SCHED_FIFO, os.SCHED_RR)
+    return {"scheduler": (os.SCHED_OTHER, os.sched_param(0))} if in_real_time else {}
 
 
 def _inheritable() -> list[int]:

@@ -36,6 +36,7 @@ def main():
         "exe": [stat.st_dev, stat.st_ino], "session": os.getsid(0), "pid": os.getpid(),
         "comm": open("/proc/self/comm").read().strip(), "stdlib": os.__file__, "path": sys.path,
         "flags": [sys.flags.isolated, sys.flags.no_site], "blocked": len(signal.pthread_sigmask(0, [])),
+        "policy": os.sched_getscheduler(0),
         "hup": signal.getsignal(signal.SIGHUP) == signal.SIG_DFL,
     }
     if len(sys.argv) > 2 and sys.argv[2] == "again":
@@ -157,6 +158,24 @@ def test_signals_of_the_caller_do_not_reach_it(program: str) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     assert told["hup"]
     assert told["blocked"] == 0
+
+
+def test_it_is_not_scheduled_in_real_time_whoever_started_it(program: str) -> None:
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    try:
+        (told,), _ = _ask(program)
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    assert told["policy"] == os.SCHED_OTHER
+
+
+def test_another_policy_than_real_time_is_kept(program: str) -> None:
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    try:
+        (told,), _ = _ask(program)
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    assert told["policy"] == os.SCHED_BATCH
 
 
 def test_descriptors_may_swap_their_numbers(program: str) -> None:
