@@ -251,7 +251,7 @@ class Monitor:
         self.server.close()
         self.engine.journal.close()
         if self.home is not None:
-            self.host.close_network()  # its threads would stay behind
+            self.host.finish_removals()  # their threads would stay behind
             cgroup_tree.leave(self.host, self.home)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from effects.host import Host
+    from effects.host import Facts, Host
     from effects.linux_network import Network
 else:
 
@@ -31,6 +31,10 @@ else:
             if "_network" in self.__dict__:
                 self._network.close_network()
 
+        def finish_removals(self) -> None:
+            if "_network" in self.__dict__:
+                self._network.finish_removals()
+
 
 class LinuxHost(Files, Cgroups, Processes, Network):
     """The one door to the kernel. One object a process: what it holds dies with it."""
@@ -38,6 +42,10 @@ class LinuxHost(Files, Cgroups, Processes, Network):
     def __init__(self) -> None:
         Processes.__init__(self)
         self.secrets: dict[str, bytes] = {}
+
+    def spawn_init(self, config: Facts) -> Facts:
+        self.finish_removals()  # a clone may have one thread
+        return Processes.spawn_init(self, config)
 
     def close(self) -> None:
         """Let go of everything, as the end of this process does."""

@@ -34,14 +34,18 @@ class Network:
         self._removals: list[Removal] = []
 
     def close_network(self) -> None:
-        """Let go of all of it; this process has one thread then."""
-        while self._removals:
-            self._removals.pop().finish()
+        """Let go of all of it."""
+        self.finish_removals()
         for socket in (self._route, self._netfilter):
             if socket is not None:
                 socket.close()
         self._route = self._netfilter = None
         self._ports.close()
+
+    def finish_removals(self) -> None:
+        """Until this process has one thread again."""
+        while self._removals:
+            self._removals.pop().finish()
 
     # --- observations --------------------------------------------------------------------------------
 

@@ -87,3 +87,20 @@ def test_those_that_are_over_hold_nothing(host: LinuxHost) -> None:
         open_then.append(len(os.listdir("/proc/self/fd")))
 
     assert open_then == open_then[:1] * 5
+
+
+def test_no_process_is_born_while_there_is_another_thread(
+    host: LinuxHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def spawn_init(_host: object, _config: object) -> dict[str, object]:
+        threads.append(len(os.listdir("/proc/self/task")))
+        return {}
+
+    monkeypatch.setattr("effects.linux.Processes.spawn_init", spawn_init)
+    for _ in range(5):
+        host.delete_link(made(host))
+        host.spawn_init({})
+
+    assert threads == [1] * 5
