@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Rows: TypeAlias = list[list[Any]]  # [kind, spec, facts] of each resource
 
-_SECONDS = 2.0  # for a monitor that has yet to load what it needs; then we look ourselves
+_PATIENCE = 2000  # milliseconds for a monitor that has yet to load what it needs; then we look ourselves
 _WHOLE, _NOT_WHOLE = b"1", b"0"
 
 
@@ -37,7 +37,9 @@ class Lookout:
     def sees(self, rows: Rows) -> bool:
         """Whether the question was for exactly these, and the answer is yes. To be asked once."""
         try:
-            ready, _, _ = select.select([self._answer], [], [], _SECONDS)
+            poller = select.poll()
+            poller.register(self._answer, select.POLLIN)
+            ready = poller.poll(_PATIENCE)
             return bool(ready) and os.read(self._answer, 1) == _WHOLE and rows == self._rows
         finally:
             os.close(self._answer)

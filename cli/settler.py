@@ -204,8 +204,12 @@ class Settler:
             connection.close()
 
     def _await_change(self, connection: control.Connection, done: Callable[[], bool], end: float) -> bool:
+        poller = (
+            select.poll()
+        )  # not select(2), which knows descriptors up to 1023 only: our caller may have left us more
+        poller.register(connection, select.POLLIN)
         while (left := end - time.monotonic()) > 0:
-            ready, _, _ = select.select([connection], [], [], left)
+            ready = poller.poll(left * 1000)
             if ready and (packet := connection.receive()) is not None and packet[0] == control.CLOSED:
                 return True
             self.engine.refresh()

@@ -72,7 +72,9 @@ class Removal:
 
     def is_over(self) -> bool:
         """Whether the kernel is done with it, and nothing is left to finish."""
-        if not select.select([self._ended], [], [], 0)[0]:
+        poller = select.poll()
+        poller.register(self._ended, select.POLLIN)
+        if not poller.poll(0):
             return False
         self.finish()
         return True

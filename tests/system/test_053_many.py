@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
-from tests.system.conftest import Docker
+from tests.system.conftest import PROGRAM, Docker
 
 NAMES = ["t053a", "t053b", "t053c"]
 
@@ -53,3 +55,19 @@ def test_053_many_start_again_together(stubborn: Docker) -> None:
 def test_053_a_name_twice_ends_once(stubborn: Docker) -> None:
     assert stubborn.ok("stop", "-t", "1", NAMES[0], NAMES[0]).split() == [NAMES[0]] * 2
     assert order(stubborn, "container.exited") == ["container.exited"]
+
+
+def test_053_a_caller_who_leaves_a_thousand_files_open_is_served(series: Docker) -> None:
+    script = 'ulimit -Sn 2048; for n in $(seq 10 1500); do eval "exec $n</dev/null"; done; "$@"'
+    for words in (
+        ["run", "-d", "--name", "t053f", "-net", "none", "busybox", "sleep", "1000"],
+        ["stop", "-t", "0", "t053f"],
+    ):
+        done = subprocess.run(
+            ["bash", "-c", script, "bash", *series.prefix, PROGRAM, *words],
+            env=series.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")

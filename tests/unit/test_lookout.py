@@ -117,7 +117,7 @@ def test_a_monitor_that_has_died_sees_nothing(companion: Companion) -> None:
 def test_a_monitor_that_hangs_is_not_waited_for(
     companion: Companion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookout, "_SECONDS", 0.01)
+    monkeypatch.setattr(lookout, "_PATIENCE", 10)
 
     assert not companion.ask(ROWS).sees(ROWS)
 
