@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from cli import orphans
+from contextlib import suppress
+
+from cli import archiving, orphans
 from cli.images import tars
 from cli.session import Session
 from effects.sizes import taken
+from eventstore.errors import JournalMissing
 from machine.projections import visible
 from machine.resources import WATCHED
 from machine.subjects import Container, Image
@@ -84,16 +87,22 @@ class Disk:
         strays = Portion("Strays")
         for path in orphans.find(self.session):
             strays.add(taken(path), active=False)
-        journal = Portion("Journal")
-        journal.add(self.taken("journal"), active=True)
         return [
             self._images(),
             self._layers(),
             self._of_containers("Containers", self.files),
             self._of_containers("Logs", self.log),
-            journal,
+            self._journal(),
             strays,
         ]
+
+    def _journal(self) -> Portion:
+        """Nothing of it is ever removed, but sealed segments can be packed."""
+        portion = Portion("Journal")
+        portion.add(self.taken("journal"), active=True)
+        with suppress(JournalMissing):
+            portion.reclaimable = archiving.saved(self.root, archiving.limit(self.root, None))
+        return portion
 
     def _images(self) -> Portion:
         """As files: ROOT/NAME.tar. One that nobody has run yet belongs to who put it there."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
-from cli import orphans
+from cli import archiving, orphans
 from cli.disk import ENDED, Disk
 from cli.images import remove_image
 from cli.report import line_of, say
 from cli.session import Session
+from cli.travel import Moment
+from eventstore.errors import JournalError, JournalMissing
 from machine import decide, decide_store
 from machine.errors import ImageInUse, MachineError
 from machine.subjects import Container, Image
@@ -36,6 +38,16 @@ class Doomed:
             self.images = [image for image in free if self._is_old(image)]
         self.layers = self._unneeded(going)
         self.strays = orphans.find(session) if until is None else []
+        self.archived_before = self._limit(session)
+
+    def _limit(self, session: Session) -> int:
+        """The number of an event: sealed segments of the journal that end before it are packed away."""
+        try:
+            return archiving.limit(
+                session.root, None if self._until is None else Moment("", ts=self._until - 1)
+            )
+        except JournalMissing:
+            return 0
 
     def _is_old(self, what: Container | Image) -> bool:
         return self._until is None or what.created < self._until
@@ -66,9 +78,11 @@ class Pruning:
         self.session, self.doomed = session, doomed
         self.failed = False
         self.removed: dict[str, list[str]] = {}
+        self.archived: list[str] = []  # segments of the journal
+        self.saved = 0  # bytes by that
 
     def run(self) -> None:
-        """Containers first: they stand on images, and images on layers."""
+        """Containers first: they stand on images, and images on layers. The journal last: packing needs some room."""
         self.session.engine()
         self._each("Containers", [c.id for c in self.doomed.containers], self._container)
         self._each("Images", [image.name for image in self.doomed.images], self._image)
@@ -77,6 +91,17 @@ class Pruning:
             removed, stuck = orphans.remove(self.session, why="user")
             self.removed["Strays"] = removed
             self.failed = self.failed or bool(stuck)
+        self._archive()
+
+    def _archive(self) -> None:
+        """Nothing is lost by it: every command reads an archived segment as any other."""
+        try:
+            for one in archiving.pack(self.session, self.doomed.archived_before):
+                self.archived.append(one.segment)
+                self.saved += one.size - one.packed
+        except (JournalError, MachineError, OSError) as error:
+            say(f"cannot archive the journal: {line_of(error)}")
+            self.failed = True
 
     def _each(self, title: str, names: Iterable[str], remove: Callable[[str], bool]) -> None:
         done = self.removed.setdefault(title, [])

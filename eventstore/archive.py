@@ -202,6 +202,9 @@ def _write(path: str, data: bytes) -> None:
         write_all(file, data)
         os.fchmod(file, 0o400)
         os.fsync(file)
+    except OSError:
+        os.unlink(temporary)  # half of it would only fill a full disk
+        raise
     finally:
         os.close(file)
     os.rename(temporary, path)

@@ -182,6 +182,9 @@ def _save(folder: str, name: str, head: dict[str, Any], payload: bytes) -> bool:
         try:
             write_all(file, _sum(rest) + b"\n" + rest)
             os.fsync(file)
+        except OSError:
+            os.unlink(temporary)
+            raise
         finally:
             os.close(file)
         os.rename(temporary, os.path.join(folder, name))

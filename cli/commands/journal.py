@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import click
 
 from cli import bootstrap
@@ -11,22 +9,23 @@ from cli.accounts import actor
 from cli.declare import argument, flag, value
 from cli.escape import json_line, safe
 from cli.family import family, member
-from cli.progress import Progress, Watched
+from cli.progress import Watched
 from cli.render import binary_size, local_time
 from cli.report import echo
 from cli.session import Session, pass_session, snapshot_code
-from cli.travel import NOW, Moment, NoSuchMoment, Traveller, last_event, moment
-from eventstore.errors import JournalMissing
-from eventstore.schema import HOUSEKEEPING
-from machine import decide
+from cli.travel import Moment, NoSuchMoment, Traveller, last_event, moment
 from machine.changes import Between, Change, changes, facts
+from machine.errors import InvalidValue
 from machine.events import SCHEMA
 from machine.evolve_effects import UNREAD
+from machine.quantities import is_digits
 from machine.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+DIGITS = 9  # of a number of segments
 
 
 @family()
@@ -148,66 +147,30 @@ def snapshot(session: Session) -> None:
         echo("another process is keeping one just now")
 
 
+def _count(text: str, what: str) -> int:
+    if not is_digits(text) or len(text) > DIGITS:
+        raise InvalidValue(what, text, "expected a number of segments")
+    return int(text)
+
+
 @member(journal)
 @value("before", "--before", parse=moment, metavar="N|TIME", help="Only segments that end before it.")
+@value("keep", "--keep", parse=_count, metavar="N", help="Leave the newest N sealed segments as they are.")
 @pass_session
-def archive(session: Session, before: Moment | None) -> None:
+def archive(session: Session, before: Moment | None, keep: int | None) -> None:
     """Compress sealed segments, to an eighth or so; every command reads them still.
 
     The segment that is written to stays as it is. The files are in ROOT/journal/archive; zstdcat reads them.
     """
-    from eventstore.archive import archive as pack
-    from eventstore.archive import leaving
+    from cli import archiving
 
-    directory = f"{session.root}/journal"
-    limit = _limit(directory, before)
-    if not (found := leaving(directory, limit)):
+    packed = archiving.pack(session, archiving.limit(session.root, before, keep or 0))
+    if not packed:
         echo("nothing to archive: no whole sealed segment is that old")
         return
-    engine = session.engine()
-    _leave_base(session.root, found[-1][1])
-    note = partial(engine.decide, decide.note, HOUSEKEEPING)
-    with Progress("archiving", 0, "segments") as progress:
-        packed = pack(directory, SCHEMA, limit, note, progress.of)
     size, now = (sum(sizes) for sizes in zip(*((one.size, one.packed) for one in packed), strict=True))
-    echo(f"archived {len(packed)} segments, {binary_size(size)}, now {binary_size(now)}")
-
-
-def _leave_base(root: str, following: int) -> None:
-    """The state at the archive's end, so that nobody needs to unpack it to know the present."""
-    from eventstore.archive import digests
-    from eventstore.reader import cursor_before
-    from eventstore.snapshots import Snapshots
-
-    there, code = Moment(NOW, n=following - 1), snapshot_code()
-    traveller = Traveller(root, there, code)
-    with Watched("reading the journal", following - 1, "events", lambda: traveller.n):
-        payload = traveller.go(there).pack()
-    directory = f"{root}/journal"
-    Snapshots(directory).save_base(
-        code,
-        cursor_before(directory, following),
-        payload,
-        ts=traveller.ts,
-        archived=digests(directory, SCHEMA, following),
-    )
-
-
-def _limit(directory: str, before: Moment | None) -> int:
-    """The number of an event, the first that must not be archived."""
-    from eventstore.segments import segment_numbers
-
-    live = segment_numbers(directory)
-    if not live:
-        raise JournalMissing(directory)
-    if before is None or before.text == NOW:
-        return live[-1]
-    if before.n is not None:
-        return before.n
-    from eventstore.times import Times
-
-    assert before.ts is not None, "a moment that is neither number nor now has a time"
-    return Times(directory, SCHEMA).last_until(before.ts) + 1
+    count = f"{len(packed)} segment{'s' if len(packed) > 1 else ''}"
+    echo(f"archived {count}, {binary_size(size)}, now {binary_size(now)}")
 
 
 @member(journal)

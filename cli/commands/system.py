@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+from cli import archiving
 from cli.declare import Misused, flag, value
 from cli.disk import Disk, Portion
 from cli.family import family, member
@@ -80,10 +81,13 @@ def _until(text: str, option: str) -> int:
 )
 @pass_session
 def prune(session: Session, until: int | None, *, every: bool, force: bool, dry_run: bool) -> int:
-    """Remove what nothing needs: ended containers, unused layers, and whatever no event tells of."""
+    """Remove what nothing needs: ended containers, unused layers, and whatever no event tells of.
+
+    Sealed segments of the journal are compressed; every command reads them as before.
+    """
     doomed = Doomed(session, images=every, until=until)
     if dry_run:
-        _foretell(doomed)
+        _foretell(session.root, doomed)
         return 0
     if not force and not _agreed(every=every):
         return 0
@@ -92,8 +96,9 @@ def prune(session: Session, until: int | None, *, every: bool, force: bool, dry_
     pruning.run()
     for title, names in pruning.removed.items():
         _list(f"Deleted {title}:", names)
+    _list("Archived segments of the journal, which are read as before:", pruning.archived)
     left = Doomed(session, images=every, until=until)
-    echo(f"Total reclaimed space: {human_size(max(before - left.size(), 0))}")
+    echo(f"Total reclaimed space: {human_size(max(before - left.size(), 0) + pruning.saved)}")
     return 125 if pruning.failed else 0
 
 
@@ -111,17 +116,21 @@ def _agreed(*, every: bool) -> bool:
         echo("  - all images that no container was made from, with their ROOT/NAME.tar")
     echo("  - all layers that nothing stands on")
     echo("  - whatever lies in the store and no event tells of")
+    echo("and compress sealed segments of the journal, which are read as before")
     sys.stdout.write("\nAre you sure you want to continue? [y/N] ")
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _foretell(doomed: Doomed) -> None:
+def _foretell(root: str, doomed: Doomed) -> None:
     _list("Would delete containers:", [f"{c.id[:SHORT]} {c.name}" for c in doomed.containers])
     _list("Would delete images:", [image.name for image in doomed.images])
     _list("Would delete layers:", doomed.layers)
     _list("Would delete, as no event tells of it:", doomed.strays)
-    echo(f"Total reclaimable space: {human_size(doomed.size())}")
+    packable = archiving.found(root, doomed.archived_before) if doomed.archived_before else []
+    _list("Would archive, as segments of the journal that are read as before:", packable)
+    saved = archiving.saved(root, doomed.archived_before) if packable else 0
+    echo(f"Total reclaimable space: {human_size(doomed.size() + saved)}")
 
 
 def _list(title: str, names: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -418,6 +419,73 @@ def test_archived_segments_leave_the_journal_and_are_read_still(
     assert segment_numbers(past.directory)[0] == numbers[stay]
     now = [past.mydocker(capfd, *args)[1] for args in READING]
     assert [lines[: len(old)] for lines, old in zip(now, before, strict=True)] == before
+
+
+@pytest.mark.parametrize("keep", [0, 1, 2, 9])
+def test_the_newest_sealed_segments_stay_as_they_are_if_wanted(
+    keep: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    past = Timed(tmp_path, small=True)
+    past.come_and_go(5)
+    numbers = segment_numbers(past.directory)
+
+    code, lines, _ = past.mydocker(capfd, "journal", "archive", "--keep", str(keep))
+
+    assert code == 0
+    left = segment_numbers(past.directory)
+    assert left[: len(numbers)] == numbers[max(0, len(numbers) - 1 - keep) :]
+    assert lines[0].startswith("nothing to archive" if keep == 9 else f"archived {4 - keep} segment")
+    assert past.mydocker(capfd, "journal", "archive", "--keep=-1")[0] == 2
+
+
+def test_a_prune_packs_what_is_sealed_of_the_journal_and_every_event_is_told_as_before(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    past = Timed(tmp_path, small=True)
+    past.come_and_go(4)
+    numbers, told = segment_numbers(past.directory), past.mydocker(capfd, "events")[1]
+    names = [name_of(first) for first in numbers[:-1]]
+    df = ["system", "df", "--format", "{{.Type}} {{.Reclaimable}}"]
+    assert "Journal 0B (0%)" not in past.mydocker(capfd, *df)[1]
+    half = past.on_disk()[numbers[2] - 1].ts // SECOND  # when the third began
+
+    foretold = past.mydocker(capfd, "system", "prune", "--dry-run")[1]
+    assert foretold[1 : len(names) + 1] == names
+    past.mydocker(capfd, "system", "prune", "-f", "--filter", f"until={half}.0")
+    assert segment_numbers(past.directory)[: len(numbers) - 1] == numbers[1:]
+    code, lines, err = past.mydocker(capfd, "system", "prune", "-f")
+
+    assert (code, err) == (0, "")
+    assert lines[: len(names)] == [
+        "Archived segments of the journal, which are read as before:",
+        *names[1:],
+    ]
+    assert not lines[-1].endswith(": 0B")
+    assert segment_numbers(past.directory)[0] == numbers[-1]
+    assert past.mydocker(capfd, "events")[1][: len(told)] == told
+    assert "Journal 0B (0%)" in past.mydocker(capfd, *df)[1]
+    assert past.mydocker(capfd, "audit", "verify")[0] == 0
+
+
+def test_a_prune_that_finds_no_room_to_pack_leaves_the_segment_and_no_half_file(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past = Timed(tmp_path, small=True)
+    past.come_and_go(3)
+    numbers = segment_numbers(past.directory)
+
+    def full(*_args: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("eventstore.archive.write_all", full)
+    code, lines, err = past.mydocker(capfd, "system", "prune", "-f")
+
+    assert (code, lines) == (125, ["Total reclaimed space: 0B"])
+    assert err.startswith("mydocker: cannot archive the journal: cannot write to the journal: archive of ")
+    assert err.endswith(": No space left on device\n")
+    assert segment_numbers(past.directory)[: len(numbers)] == numbers
+    assert not list(Path(past.directory, "archive").glob("*.zst"))
+    assert not Path(past.directory, "archive", "next.tmp").exists()
 
 
 def test_who_archived_what_and_when_is_in_the_journal(

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from eventstore import lock, recovery, rotation, segments, tail, writer
+from eventstore import archive, lock, obstacle, recovery, rotation, segments, tail, writer
 from eventstore.errors import WriteFailed
 from eventstore.journal import Journal
 from eventstore.reader import read_events
 from eventstore.runstate import RunState
-from eventstore.schema import Repaired
+from eventstore.schema import Archived, Repaired
 from tests.crash.journal_disk import RecordingOs, State, install, states
 from tests.journal_events import BY, SCHEMA, Noted, World
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from eventstore.event import Event
 
-MODULES = (lock, recovery, rotation, segments, tail, writer)
+MODULES = (archive, lock, obstacle, recovery, rotation, segments, tail, writer)
 SEGMENT = 3000  # bytes: some eight events
 BATCHES = [
     [*word]
@@ -96,8 +96,24 @@ def record(
     return disk
 
 
+def archiving(root: str, disk: RecordingOs) -> None:
+    """Segments leave for the archive, one after the other, and the journal goes on."""
+    world, directory = World(), f"{root}/journal"
+    journal = Journal.create(directory, SCHEMA, run_dir=f"{root}-run", segment_size=1500)
+    for batch in BATCHES[:7]:
+        append(journal, world, batch, disk)
+
+    def note(event: Archived) -> None:
+        with journal.transaction(world, by=BY, why="user", op="archive") as tx:
+            tx.append("journal", event)
+
+    assert len(archive.archive(directory, SCHEMA, 1 << 60, note)) >= 2
+    append(journal, world, BATCHES[7], disk)
+    journal.close()
+
+
 def problems(state: State, old_root: str, new_root: str) -> str:
-    """What is wrong after the power cut, or nothing."""
+    """What is wrong after the power cut, or nothing. What was being archived is archived to its end."""
     state.put(old_root, new_root)
     if not list(Path(new_root).glob("journal/*.jsonl")):
         return "the journal is gone" if state.acknowledged else ""
@@ -108,6 +124,8 @@ def problems(state: State, old_root: str, new_root: str) -> str:
         before = world.texts()
         append(journal, world, ["z"])
         journal.close()
+        if os.path.isdir(f"{new_root}/journal/archive"):
+            archive.archive(f"{new_root}/journal", SCHEMA, 1 << 60)
         events = list(read_events(f"{new_root}/journal", SCHEMA))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
         return f"{type(error).__name__}: {error}"
@@ -249,6 +267,34 @@ def test_no_sync_of_a_recovery_can_be_left_out(place: str, monkeypatch: pytest.M
 
     assert len(sites) == 4
     assert noticed == sites
+
+
+def test_a_power_cut_in_the_midst_of_archiving_loses_nothing(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = record(archiving, place, monkeypatch)
+
+    count, found = failing(disk, place)
+
+    assert found == []
+    assert count > 100
+
+
+def test_no_sync_that_a_segment_waits_for_before_it_leaves_can_be_left_out(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sites = {site for site in record(archiving, place, monkeypatch).sites if site.startswith("archive.py")}
+    noticed = set()
+    for site in sites:
+        clear(place)
+        mutant = record(archiving, place, monkeypatch, without=site)
+        if failing(mutant, place, first_only=True)[1]:
+            noticed.add(site.split(":")[1])
+
+    # The segment's own removal may be undone by a power cut: then both files are there.
+    assert {site.split(":")[1] for site in sites} == {"_write", "_archive_one"}
+    assert noticed == {"_write"}
+    assert len(sites) == 4
 
 
 def failing_sync(root: str, disk: RecordingOs) -> None:
