@@ -10,7 +10,7 @@ from machine.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import Any
 
     Lines = Iterator[tuple[Any, bytes]]
@@ -85,7 +85,7 @@ def _of(root: str, streams: frozenset[str]) -> Lines:
         if len(streams) > BY_INDEX:
             yield from (pair for pair in lines_behind(root, 0) if pair[0].s in streams)
         else:
-            yield from stream_lines(f"{root}/journal", SCHEMA, *streams)
+            yield from _by_index(stream_lines, root, *streams)
     except JournalMissing:
         return
 
@@ -140,13 +140,20 @@ def _mentions(root: str, reference: str) -> Iterator[Any]:
     from eventstore.index import WORD
     from eventstore.reader import beginning_events, word_events
 
-    directory = f"{root}/journal"
     try:
-        yield from word_events(directory, SCHEMA, reference)
+        yield from _by_index(word_events, root, reference)
         if 0 < len(reference) < WORD and set(reference) <= HEX:
-            yield from (e for e in beginning_events(directory, SCHEMA, reference) if e.tag in NAMING)
+            yield from (e for e in _by_index(beginning_events, root, reference) if e.tag in NAMING)
     except JournalMissing:
         return
+
+
+def _by_index(find: Callable[..., Iterable[Any]], root: str, *asked: str) -> list[Any]:
+    """All of it at once. Who is the first to ask, after an upgrade, waits until the index is made, and sees how far it is."""
+    from cli.progress import Progress
+
+    with Progress("indexing the journal", 0, "segments") as progress:
+        return list(find(f"{root}/journal", SCHEMA, *asked, told=progress.of))
 
 
 def to_sift(root: str, filters: list[str], since: int | None) -> tuple[int, Lines]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
@@ -63,6 +62,8 @@ class Watched(Progress):
     """For work that cannot call us: `done` is asked how far it is, by a thread of ours."""
 
     def __init__(self, what: str, total: int, unit: str, done: Callable[[], int]) -> None:
+        import threading  # not for those who do without
+
         super().__init__(what, total, unit)
         self._done = done
         self._over = threading.Event()

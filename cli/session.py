@@ -1,6 +1,6 @@
 """One command's session: the root it works on, the world as the journal tells it, and the way to settle things.
 
-Readers use `world`; they take no lock and change nothing. Writers use `engine()`, which first notes a new
+Readers use `world`; they take no lock and change nothing but caches. Writers use `engine()`, which first notes a new
 boot and mends what a dead holder left on the container they touch.
 """
 
@@ -17,6 +17,7 @@ from eventstore.errors import Corrupt, ForeignHost, JournalMissing
 from eventstore.event import Actor, Event
 from eventstore.journal import Journal
 from eventstore.obstacle import make_directory
+from eventstore.segments import segment_numbers
 from eventstore.snapshots import Snapshots
 from machine import decide, home
 from machine.engine import Engine
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 SNAPSHOT_EVERY = (
     128  # events; to fold one takes 20 us, to save the world 1 ms and 15 us for each container in it
 )
+# So many that a reader leaves one too: after an upgrade each would fold them all, until somebody writes.
+READERS_TOO = 8192
 FOLD = "2"  # to be changed when folding the same events gives another world in the same slots
 
 
@@ -130,7 +133,8 @@ class Session:
             actor=None if read_only else self.actor,
             before_recovery=refuse,
         )
-        self.folded = self._replay(journal, world) if self.from_zero else journal.refresh(world)
+        anew = self.from_zero or (found is None and len(segment_numbers(journal.directory)) > 1)
+        self.folded = self._replay(journal, world) if anew else journal.refresh(world)
         self.places = bootstrap.places(self.root, self.run, journal, world)
         return journal, world
 
@@ -254,13 +258,20 @@ class Session:
     def close(self) -> None:
         """Leave a snapshot behind where many events had to be folded, and let go of the journal."""
         if self._engine is not None and self.folded >= SNAPSHOT_EVERY:
-            payload = self._engine.world.pack()
-            try:  # noqa: SIM105 - contextlib costs 2 ms at start-up
-                Snapshots(f"{self.root}/journal").save(snapshot_code(), self._engine.journal.cursor, payload)
-            except OSError:
-                pass  # a cache: its failure costs only time
+            self._leave_snapshot(self._engine.journal, self._engine.world)
+        elif self._world is not None and self.folded >= READERS_TOO and not self._imagined:
+            assert self._journal is not None, "events came from it"
+            self._leave_snapshot(self._journal, self._world)
         if self._journal is not None:
             self._journal.close()
+
+    def _leave_snapshot(self, journal: Journal, world: World) -> None:
+        if journal.is_behind:
+            return
+        try:  # noqa: SIM105 - contextlib costs 2 ms at start-up
+            Snapshots(f"{self.root}/journal").save(snapshot_code(), journal.cursor, world.pack())
+        except OSError:
+            pass  # a cache: its failure costs only time
 
 
 def _in_bulk(data: bytes) -> list[Event]:

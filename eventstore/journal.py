@@ -167,6 +167,11 @@ class Journal:
         """Behind the last event that was read or written through this object."""
         return self._tail.cursor
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the projection has more than the journal up to `cursor`: something that could not be written."""
+        return self._tail.ahead
+
     def refresh(self, projection: Projection) -> int:
         """Apply what others have written since; how many events it was. Takes no lock."""
         return self._tail.catch_up(projection)

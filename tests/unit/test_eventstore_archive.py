@@ -13,7 +13,7 @@ import pytest
 
 from eventstore import archive as archiving
 from eventstore import zstd
-from eventstore.archive import archive, archived_numbers, head_of, open_source
+from eventstore.archive import all_numbers, archive, archived_numbers, head_of, open_source
 from eventstore.codec import link_of
 from eventstore.cursor import Cursor
 from eventstore.errors import ArchiveBusy, Corrupt, WriteFailed
@@ -113,6 +113,14 @@ def test_of_an_archived_segment_only_what_holds_the_stream_is_unpacked(
     assert list(stream_events(where(place), SCHEMA, "thing/none")) == wanted
     assert len(unpacked) == len(archived_numbers(where(place))) - 1  # headers, but for the first
     assert head_of(where(place), 1, SCHEMA).n == 1
+
+
+def test_who_waits_for_the_indexes_is_told_of_each_segment(place: Place) -> None:
+    told: list[tuple[int, int]] = []
+    list(stream_lines(where(place), SCHEMA, "thing/0", told=lambda done, all_: told.append((done, all_))))
+    count = len(all_numbers(where(place)))
+
+    assert told == [(done, count) for done in range(count - 1)] != []
 
 
 @pytest.mark.parametrize("archived", [False, True])
