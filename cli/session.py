@@ -98,7 +98,10 @@ class Session:
         """The world of a moment (`cli.travel`); None: of now."""
         if at is None:
             return self.world
-        from cli.travel import world_at
+        from cli.travel import NOW, world_at
+
+        if at == NOW and self.imagined_boot():
+            return self.world
 
         return world_at(self.root, at, snapshot_code())
 

@@ -158,6 +158,7 @@ class Traveller:
             raise NoSuchMoment(to.text, f"the journal begins later, at {_told(self._ahead.ts)}, with event 1")
         if to.n is not None and to.n > self.n:
             raise NoSuchMoment(to.text, f"the journal ends with event {self.n}, at {_told(self.ts)}")
+        self.clock_set_back = False
         if to.ts is None:
             return
         if to.ts // SECOND > time.time_ns() // SECOND:
@@ -178,14 +179,21 @@ def world_at(root: str, text: str, code: str = "") -> World:
     to = moment(text, "--at")
     traveller = Traveller(root, to, code)
     world = traveller.go(to)
+    warn_of_clock(traveller, text)
+    if sys.stderr.isatty() and not traveller.clock_set_back:
+        say(f"as of event {traveller.n}, {_told(traveller.ts)}")
+    return world
+
+
+def warn_of_clock(traveller: Traveller, text: str) -> None:
+    """Say so where the time at which the traveller stopped, typed as `text`, came more than once."""
+    from cli.report import say
+
     if traveller.clock_set_back:
         say(
             f"the clock was set back after event {traveller.n}: {text} came more than once, this is the first time "
             "[a later one is named by its event's number]"
         )
-    elif sys.stderr.isatty():
-        say(f"as of event {traveller.n}, {_told(traveller.ts)}")
-    return world
 
 
 def last_event(root: str) -> Any:

@@ -13,7 +13,7 @@ from cli.progress import Watched
 from cli.render import binary_size, local_time
 from cli.report import echo
 from cli.session import Session, pass_session, snapshot_code
-from cli.travel import Moment, NoSuchMoment, Traveller, last_event, moment
+from cli.travel import Moment, NoSuchMoment, Traveller, last_event, moment, warn_of_clock
 from machine.changes import Between, Change, changes, facts
 from machine.errors import InvalidValue
 from machine.events import SCHEMA
@@ -60,10 +60,12 @@ def between(session: Session, first: str, second: str, form: str | None) -> None
     a, b = moment(first), moment(second)
     traveller = Traveller(session.root, a, snapshot_code())
     before, begun = facts(traveller.go(a)), (traveller.n, traveller.ts)
+    warn_of_clock(traveller, first)
     if _is_before(b, a, traveller):
         raise NoSuchMoment(second, f"it is not after {first} [try: journal between {second} {first}]")
     seen = Between()
     found = changes(before, traveller.go(b, seen.see), seen)
+    warn_of_clock(traveller, second)
     if form == "json":
         for change in found:
             echo(_as_json(change, seen))

@@ -247,6 +247,23 @@ def test_a_clock_that_was_set_back_makes_a_time_mean_its_first_coming_and_is_tol
         f"mydocker: the clock was set back after event {before}: {time(200)} came more than once, "
         "this is the first time [a later one is named by its event's number]\n"
     )
+    code, lines, err = past.mydocker(capfd, "journal", "between", "1", time(200))
+    assert (code, lines[0].rpartition(" to event ")[2].split()[0]) == (0, str(before))
+    assert err.startswith(f"mydocker: the clock was set back after event {before}: ")
+    assert past.mydocker(capfd, "journal", "between", "1", "now")[2] == ""
+
+
+def test_now_is_after_a_boot_that_nobody_has_noted_yet(
+    day: Timed, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day.decide(decide.start, "c2")
+    day.settle(f"container/{B}")
+    assert day.mydocker(capfd, "ps", "--format={{.Status}}", "--at", "now")[1] == ["running"]
+    monkeypatch.setattr("effects.identity.boot_id", lambda: "another boot")
+
+    shown = day.mydocker(capfd, "ps", "-a", "--format={{.Status}}")[1]
+    assert shown == ["exited (255, lost: reboot)"]
+    assert day.mydocker(capfd, "ps", "-a", "--format={{.Status}}", "--at", "now")[1] == shown
 
 
 def test_what_is_no_moment_is_told_with_what_would_be_one(
