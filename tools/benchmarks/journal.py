@@ -26,7 +26,8 @@ SMALL, SEGMENTS = (
     20_000,
     6,
 )  # events that eventsourcing replays, and segments that SQLite does: scaled to a million
-APPEND_BUDGET, SQLITE_BUDGET, REPLAY_BUDGET, LIBRARY_BUDGET = 1.5, 0.3, 2.0, 1 / 20
+APPEND_BUDGET, SQLITE_BUDGET, REPLAY_BUDGET = 1.5, 0.3, 2.0
+LIBRARY_BUDGET, FIRST_BUDGET = 4.5, 20  # times as fast; docs/adr/0014 says why it is not the first any more
 BARE, OURS, SQLITE, SAME, LIBRARY = "bare", "journal", "sqlite", "sqlite-same", "eventsourcing"
 NAMES = {
     BARE: "bare disk: write, fdatasync",
@@ -263,7 +264,12 @@ def replay_rows(bench: Bench, rounds: int) -> Table:
     lines = [*table(heading, cells), ""]
     lines.append(judged("replay, of read, decode and SHA-256 with no fold", ratio(BARE), REPLAY_BUDGET))
     if LIBRARY in times:
-        lines.append(judged("replay, of eventsourcing's", ratio(LIBRARY), LIBRARY_BUDGET))
+        times_as_fast = 1 / ratio(LIBRARY)
+        kept = verdict(LIBRARY_BUDGET, times_as_fast)
+        lines.append(
+            f"* replay, as fast as eventsourcing's: {times_as_fast:.1f} times, {kept} "
+            f"(budget {LIBRARY_BUDGET} times, first {FIRST_BUDGET}; ADR 0014)"
+        )
     return lines
 
 
