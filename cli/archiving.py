@@ -7,7 +7,7 @@ from functools import partial
 
 from cli.progress import Progress, Watched
 from cli.session import Session, snapshot_code
-from cli.travel import NOW, Moment, Traveller
+from cli.travel import NOW, Moment, Traveller, clock
 from eventstore.archive import archive, digests, leaving
 from eventstore.errors import JournalMissing
 from eventstore.schema import HOUSEKEEPING, Archived
@@ -32,10 +32,9 @@ def limit(root: str, before: Moment | None, keep: int = 0) -> int:
         return newest
     if before.n is not None:
         return min(newest, before.n)
-    from eventstore.times import Times
-
     assert before.ts is not None, "a moment that is neither number nor now has a time"
-    return min(newest, Times(directory, SCHEMA).last_until(before.ts) + 1)
+    with clock(root) as times:
+        return min(newest, times.last_until(before.ts) + 1)
 
 
 def found(root: str, before: int) -> list[str]:

@@ -120,13 +120,16 @@ def place_before(root: str, since: int | None) -> int:
 
     However the clock was set, since then or before. JournalMissing.
     """
+    from cli.travel import clock
     from eventstore.segments import segment_numbers
-    from eventstore.times import Times
 
     directory = f"{root}/journal"
     if not segment_numbers(directory):
         raise JournalMissing(directory)
-    return 0 if since is None else Times(directory, SCHEMA).place_before(since)
+    if since is None:
+        return 0
+    with clock(root) as times:
+        return times.place_before(since)
 
 
 def events_behind(root: str, n: int) -> Iterator[Any]:

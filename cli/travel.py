@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from eventstore.cursor import Cursor
 from eventstore.errors import Corrupt, JournalMissing
@@ -72,6 +72,16 @@ def time_of(text: str, what: str = "time") -> int:
     return time.time_ns() if text == NOW else moments.timestamp(text, time.time_ns(), what)
 
 
+@contextmanager
+def clock(root: str) -> Iterator[Times]:
+    """What times mean in the journal of `root`; how far the search is, is shown. JournalMissing."""
+    from cli.progress import Progress
+    from eventstore.times import Times
+
+    with Progress("looking through the journal", 0, "segments") as progress:
+        yield Times(f"{root}/journal", SCHEMA, progress.of)
+
+
 class Traveller:
     """Goes through the journal of `root` and folds it: `world` is as it was behind event `n`, at `ts`.
 
@@ -85,7 +95,6 @@ class Traveller:
         self.n = self.ts = 0
         self.clock_set_back = False  # so that a time may mean several places
         self._ahead: Any = None  # read, but behind the moment we stopped at
-        self._times: Times | None = None
         self._code = code
         self._snapshots = Snapshots(f"{root}/journal")
         at = self._start_from_snapshot(first) if code else Cursor()
@@ -94,14 +103,10 @@ class Traveller:
 
     def behind(self, to: Moment) -> int | None:
         """The number of the last event of the moment; None: of whatever is the journal's last. JournalMissing, Corrupt."""
-        return to.n if to.ts is None else self._clock().last_until(to.ts)
-
-    def _clock(self) -> Times:
-        from eventstore.times import Times
-
-        if self._times is None:
-            self._times = Times(f"{self.root}/journal", SCHEMA)
-        return self._times
+        if to.ts is None:
+            return to.n
+        with clock(self.root) as times:
+            return times.last_until(to.ts)
 
     def _read(self, at: Cursor) -> Iterator[Any]:
         from eventstore.bulk import bulk_decoder
@@ -163,8 +168,13 @@ class Traveller:
             return
         if to.ts // SECOND > time.time_ns() // SECOND:
             raise NoSuchMoment(to.text, f"{_told(to.ts)} is yet to come")
-        with suppress(Corrupt):  # of what is behind the moment: nobody asked for that
-            self.clock_set_back = self._ahead is not None and self._clock().comes_again(self.n, to.ts)
+        if self._ahead is None:
+            return
+        with (
+            suppress(Corrupt),
+            clock(self.root) as times,
+        ):  # Corrupt: behind the moment, so nobody asked for it
+            self.clock_set_back = times.comes_again(self.n, to.ts)
 
 
 def world_at(root: str, text: str, code: str = "") -> World:

@@ -18,16 +18,24 @@ from eventstore.tail import whole_writes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from eventstore.schema import Schema
 
 
 class Times:
-    """Of the journal in `directory` as it is now; times are ns since the epoch. JournalMissing, NotReadable, Corrupt."""
+    """Of the journal in `directory` as it is now; times are ns since the epoch. JournalMissing, NotReadable, Corrupt.
 
-    def __init__(self, directory: str, schema: Schema) -> None:
-        self._directory, self._schema = directory, schema
+    `progress` is told how many segments of how many were looked at: where an index is missing, that takes a while.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        schema: Schema,
+        progress: Callable[[int, int], None] = lambda _done, _all: None,
+    ) -> None:
+        self._directory, self._schema, self._progress = directory, schema, progress
         self._numbers = all_numbers(directory)
         if not self._numbers:
             raise JournalMissing(directory)
@@ -35,7 +43,7 @@ class Times:
 
     def last_until(self, ts: int) -> int:
         """The number of the last event before the first one that is later than `ts`; 0: that is the very first."""
-        for first, following in pairwise(self._numbers):
+        for first, following in self._sealed():
             if self._bounds(first, following)[1] > ts:
                 return next(n for n, then in self._times(first) if then > ts) - 1
         n = self._last - 1
@@ -46,7 +54,7 @@ class Times:
 
     def comes_again(self, n: int, ts: int) -> bool:
         """Whether an event behind number `n` is not later than `ts`, though the one after `n` is: the clock was set back."""
-        for first, following in pairwise(self._numbers):
+        for first, following in self._sealed():
             if following <= n + 1 or self._bounds(first, following)[0] > ts:
                 continue
             if any(number > n and then <= ts for number, then in self._times(first)):
@@ -55,10 +63,16 @@ class Times:
 
     def place_before(self, ts: int) -> int:
         """A number, of the event before a segment, so that all events of `ts` and later are behind it."""
-        for first, following in pairwise(self._numbers):
+        for first, following in self._sealed():
             if self._bounds(first, following)[1] >= ts:
                 return first - 1
         return self._last - 1
+
+    def _sealed(self) -> Iterator[tuple[int, int]]:
+        """The first numbers of a sealed segment and of the next one."""
+        for done, pair in enumerate(pairwise(self._numbers)):
+            self._progress(done, len(self._numbers))
+            yield pair
 
     def _bounds(self, first: int, following: int) -> tuple[int, int]:
         """The earliest and the latest time in a sealed segment; of a damaged one, by its header and the next."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from cli import progress
 from cli.progress import Progress, Watched, bar, counted
+from cli.travel import clock
+from tests.timed import Timed
 
 
 class Terminal(io.StringIO):
@@ -47,6 +50,16 @@ def test_counted_work_is_shown_with_its_unit_and_cleared(terminal: Terminal) -> 
         line.of(1, 2)
 
     assert terminal.getvalue() == "\r\x1b[Karchiving: [############............]  50 % 1 segments\r\x1b[K"
+
+
+def test_a_search_for_a_time_shows_how_far_it_is(terminal: Terminal, tmp_path: Path) -> None:
+    past = Timed(tmp_path, small=True)
+    past.come_and_go(3)
+
+    with clock(past.root) as times:
+        assert times.last_until(1 << 62) == past.on_disk()[-1].n
+
+    assert "looking through the journal: [########................]  33 % 1 segments" in terminal.getvalue()
 
 
 def test_bytes_are_shown_with_their_rate(terminal: Terminal) -> None:
