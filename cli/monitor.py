@@ -25,7 +25,7 @@ from cli import bootstrap, handover
 from cli.execs import Execs
 from cli.given import Given
 from cli.keeper import Keeper
-from effects import cgroup_tree, control, failpoints, identity
+from effects import cgroup_tree, control, defects, failpoints, identity
 from effects.control_server import Client, Server
 from effects.linux import LinuxHost
 from eventstore.errors import AheadOfJournal, LockTimeout, WriteFailed
@@ -54,7 +54,12 @@ def main() -> int:
     except handover.NeverMind:
         return 0
     os.umask(0o077)
-    return Monitor(command, request, fds[0]).run()
+    try:
+        return Monitor(command, request, fds[0]).run()
+    except Exception:
+        # Its stderr is nobody's. The container is left to the next command, as if this process had been killed.
+        defects.note(request["root"], f"monitor of container {request['container']['id']}")
+        raise
 
 
 def _look(rows: list[Any], answer: int) -> None:

@@ -13,7 +13,7 @@ from cli.network_options import ALONE
 from cli.relay import Outcome, relay
 from cli.session import Session
 from cli.settler import await_start
-from effects import control
+from effects import control, defects
 from machine import decide
 from machine.errors import IllegalTransition, MachineError, NoSuchContainer
 from machine.projections import UNKNOWN_EXIT
@@ -73,7 +73,8 @@ def start(
         return companion
     if answer["event"] == "failed":
         raise StartFailed(answer["message"], answer["code"])
-    raise StartFailed(f"cannot start {container.name}: {answer.get('message', answer['event'])}", 125)
+    why = f"{answer.get('message', answer['event'])}{defects.hint(session.root)}"
+    raise StartFailed(f"cannot start {container.name}: {why}", 125)
 
 
 def _decided(session: Session, container: Container) -> bool:
