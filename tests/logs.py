@@ -139,3 +139,6 @@ def conversation(make: Callable[[], Container]) -> None:
     c.says(3, b" and ends\n")
     c.says(4, b"4\n", "stderr")
     c.says(5, b"5")
+
+
+Make = Callable[..., Container]

@@ -152,6 +152,9 @@ class FakeMonitor(threading.Thread):
         self._over = True
 
 
+Start = Callable[..., FakeMonitor]
+
+
 class Reader(threading.Thread):
     """Reads a pipe to its end, from when `go` is set; sets `some` when it got something."""
 

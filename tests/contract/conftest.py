@@ -10,6 +10,7 @@ from typing import TypeVar
 import pytest
 
 from tests.contract.bench import Bench, FakeBench, LinuxBench
+from tests.journal_home import Home
 
 B = TypeVar("B", bound=Bench)
 KERNELS = ["fake-v1", "fake-hybrid", "fake-v2", pytest.param("linux", marks=pytest.mark.root)]
@@ -26,6 +27,12 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 def real(tmp_path: Path) -> Iterator[LinuxBench]:
     """The real kernel alone, for what the fake does not model; for tests marked `root`."""
     yield from _leaving_nothing(_real(tmp_path))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """Where a journal may be made."""
+    return Home(tmp_path)
 
 
 def _real(tmp_path: Path) -> LinuxBench:

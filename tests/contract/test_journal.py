@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -23,16 +22,6 @@ from eventstore.schema import SegmentHeader
 from eventstore.verify import verify
 from tests.journal_events import BY, SCHEMA, Counted, Noted, World
 from tests.journal_home import Home, abandon, note, transaction
-
-if TYPE_CHECKING:
-    pass
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path)
 
 
 def test_a_new_journal_has_only_its_header(home: Home) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -30,15 +30,7 @@ from eventstore.verify import verify
 from tests.journal_events import BY, SCHEMA, Counted, Noted, World
 from tests.journal_home import Home, note, transaction
 
-if TYPE_CHECKING:
-    pass
-
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path)
 
 
 def test_a_reader_needs_no_lock_and_cannot_write(home: Home) -> None:

@@ -29,11 +29,6 @@ class Narrow(World):
         self.versions[event.s] = event.v
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path)
-
-
 def write(home: Home, rounds: int = 3, **options: int) -> Journal:
     """`rounds` of: one event of ours, two of others in one write."""
     journal, world = home.create(**options), World()

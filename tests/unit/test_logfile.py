@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,27 +12,6 @@ from effects import logfile, logindex
 from effects.logfile import LogWriter, Turn
 from effects.logindex import BASE, DATA, SIZE, unpack
 from tests.logs import DEADLINE, MB, WRITER, Clock, digest, expected, index, kept, pump, run
-
-
-@pytest.fixture
-def fifo(tmp_path: Path) -> Iterator[int]:
-    os.mkfifo(tmp_path / "fifo")
-    fd = os.open(tmp_path / "fifo", os.O_RDWR | os.O_NONBLOCK)
-    yield fd
-    os.close(fd)
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    (tmp_path / "log").mkdir()
-    return tmp_path / "log"
-
-
-@pytest.fixture
-def log(directory: Path) -> Iterator[LogWriter]:
-    writer = LogWriter(str(directory), "stdout")
-    yield writer
-    writer.close()
 
 
 def test_what_comes_through_the_fifo_is_in_the_file_and_in_the_index(

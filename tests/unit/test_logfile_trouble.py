@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,27 +20,6 @@ from hypothesis import strategies as st
 from effects.logfile import LogWriter, Turn
 from effects.logindex import BASE, DATA, LOST
 from tests.logs import DEADLINE, MB, PUMP, ROOT, WRITER, expected, index, kept, pump, run
-
-
-@pytest.fixture
-def fifo(tmp_path: Path) -> Iterator[int]:
-    os.mkfifo(tmp_path / "fifo")
-    fd = os.open(tmp_path / "fifo", os.O_RDWR | os.O_NONBLOCK)
-    yield fd
-    os.close(fd)
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    (tmp_path / "log").mkdir()
-    return tmp_path / "log"
-
-
-@pytest.fixture
-def log(directory: Path) -> Iterator[LogWriter]:
-    writer = LogWriter(str(directory), "stdout")
-    yield writer
-    writer.close()
 
 
 def test_killed_pumps_lose_and_double_nothing(directory: Path, tmp_path: Path, fifo: int) -> None:

@@ -24,12 +24,6 @@ from tests.monitors import Reader
 SECONDS = 60.0
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    (tmp_path / "log").mkdir()
-    return tmp_path / "log"
-
-
 class Follower:
     """`logs -f` in a thread: what it prints, and a word to say that the container has exited."""
 

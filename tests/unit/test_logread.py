@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +11,7 @@ import pytest
 from effects.logindex import BASE, DATA, pack
 from effects.logprint import print_logs, stamp
 from effects.logread import LogReader
-from tests.logs import SECOND, Container, T, conversation, selected
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    (tmp_path / "log").mkdir()
-    return tmp_path / "log"
-
-
-Make = Callable[..., Container]
-
-
-@pytest.fixture
-def container(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    made: list[Container] = []
-
-    def make(**sizes: int) -> Container:
-        made.append(Container(directory, monkeypatch, **sizes))
-        return made[-1]
-
-    yield make
-    for each in made:
-        for log in each.logs.values():
-            log.close()
+from tests.logs import SECOND, Make, T, conversation, selected
 
 
 def printed(directory: Path, tmp_path: Path, **options: Any) -> tuple[bytes, bytes, bytes]:

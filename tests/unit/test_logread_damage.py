@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -13,30 +12,7 @@ from hypothesis import strategies as st
 
 from effects.logindex import BASE, DATA, LOST, pack
 from effects.logread import LogReader
-from tests.logs import SECOND, Container, T, conversation, selected
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    (tmp_path / "log").mkdir()
-    return tmp_path / "log"
-
-
-Make = Callable[..., Container]
-
-
-@pytest.fixture
-def container(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    made: list[Container] = []
-
-    def make(**sizes: int) -> Container:
-        made.append(Container(directory, monkeypatch, **sizes))
-        return made[-1]
-
-    yield make
-    for each in made:
-        for log in each.logs.values():
-            log.close()
+from tests.logs import SECOND, Container, Make, T, conversation, selected
 
 
 def test_a_missing_index_costs_the_times_and_is_told_once(container: Make, directory: Path) -> None:

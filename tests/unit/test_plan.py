@@ -9,40 +9,18 @@ import pytest
 from machine import decide, plan_network
 from machine.plan import MAKERS, Step, leftover_steps, plan
 from machine.resources import HOLDS, NETWORKING, ONE_SHOT
-from machine.subjects import Container
 from tests.histories import (
     BOOT,
     IN_LIFE,
     PLACES,
     History,
     Outcome,
-    container_id,
     created,
     failing,
     in_status,
     well,
 )
-
-C1 = container_id("a")
-STREAM = f"container/{C1}"
-MAKE = ["do directory", "do cgroup", "do init", "do root_link", "do release"]
-UNMAKE = ["undo release", "undo root_link", "undo init", "undo cgroup", "undo directory"]
-
-
-def c1(history: History) -> Container:
-    return history.world.containers[C1]
-
-
-def kinds(history: History) -> list[str]:
-    return [row.kind for row in c1(history).held]
-
-
-def next_step(history: History, stream: str = STREAM) -> Step:
-    subject = history.world.subject(stream)
-    assert subject is not None
-    step = plan(subject, PLACES)
-    assert step is not None
-    return step
+from tests.planned import MAKE, STREAM, UNMAKE, c1, kinds, next_step
 
 
 def noting(kind: str) -> tuple[list[dict[str, Any]], Outcome]:

@@ -9,7 +9,6 @@ import pytest
 from machine import decide, decide_host, decide_store
 from machine import events as ev
 from machine.plan import Step, leftover_steps, plan
-from machine.subjects import Container
 from tests.histories import (
     IN_LIFE,
     LAYER,
@@ -17,7 +16,6 @@ from tests.histories import (
     PLACES,
     History,
     alive,
-    container_id,
     failing,
     here,
     in_status,
@@ -25,28 +23,7 @@ from tests.histories import (
     outcome,
     well,
 )
-
-C1 = container_id("a")
-STREAM = f"container/{C1}"
-MAKE = ["do directory", "do cgroup", "do init", "do root_link", "do release"]
-UNMAKE = ["undo release", "undo root_link", "undo init", "undo cgroup", "undo directory"]
-
-
-def c1(history: History) -> Container:
-    return history.world.containers[C1]
-
-
-def kinds(history: History) -> list[str]:
-    return [row.kind for row in c1(history).held]
-
-
-def next_step(history: History, stream: str = STREAM) -> Step:
-    subject = history.world.subject(stream)
-    assert subject is not None
-    step = plan(subject, PLACES)
-    assert step is not None
-    return step
-
+from tests.planned import C1, MAKE, STREAM, UNMAKE, c1, kinds, next_step
 
 # --- races and crashes -------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,38 +13,7 @@ import pytest
 
 from cli import attachment, relay
 from cli.relay import Outcome
-from tests.monitors import MB, FakeMonitor, Foreground, Reader, pattern
-
-Start = Callable[..., FakeMonitor]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    made: list[FakeMonitor] = []
-
-    def make(**options: Any) -> FakeMonitor:
-        made.append(FakeMonitor(tmp_path, **options))
-        made[-1].start()
-        return made[-1]
-
-    yield make
-    for monitor in made:
-        monitor.close()
-
-
-@pytest.fixture
-def ours() -> Iterator[Foreground]:
-    foreground = Foreground()
-    yield foreground
-    foreground.finish()
-
-
-@pytest.fixture
-def slow() -> Iterator[Foreground]:
-    """Its stdout is read only when `out.go` is set."""
-    foreground = Foreground(at_once=False)
-    yield foreground
-    foreground.finish()
+from tests.monitors import MB, FakeMonitor, Foreground, Reader, Start, pattern
 
 
 def run(monitor: FakeMonitor, ours: Foreground, *, stdin: bool = False, **options: Any) -> Outcome:

@@ -5,46 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cli import attachment, relay
 from cli.attachment import NotAttached
-from tests.monitors import MB, FakeMonitor, Foreground, once_it_runs
-
-Start = Callable[..., FakeMonitor]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    made: list[FakeMonitor] = []
-
-    def make(**options: Any) -> FakeMonitor:
-        made.append(FakeMonitor(tmp_path, **options))
-        made[-1].start()
-        return made[-1]
-
-    yield make
-    for monitor in made:
-        monitor.close()
-
-
-@pytest.fixture
-def ours() -> Iterator[Foreground]:
-    foreground = Foreground()
-    yield foreground
-    foreground.finish()
-
-
-@pytest.fixture
-def slow() -> Iterator[Foreground]:
-    """Its stdout is read only when `out.go` is set."""
-    foreground = Foreground(at_once=False)
-    yield foreground
-    foreground.finish()
+from tests.monitors import MB, FakeMonitor, Foreground, Start, once_it_runs
 
 
 @pytest.mark.parametrize("signo", relay.FORWARDED)

@@ -65,13 +65,6 @@ def joiner() -> Iterator[Joiner]:
     made.close()
 
 
-@pytest.fixture
-def ours() -> Iterator[Foreground]:
-    foreground = Foreground()
-    yield foreground
-    foreground.finish()
-
-
 def pipes(
     joiner: Joiner, ours: Foreground, *argv: str, stdin: bool = True, on: Callable[[int], None] | None = None
 ) -> Outcome:
