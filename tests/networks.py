@@ -117,10 +117,7 @@ class Net(Docker):
         """Remove all containers and networks, as a user would."""
         if ids := self("ps", "-aq").stdout.split():
             self("rm", "-f", *ids)
-        names = [row.split()[0] for row in self("network", "ls").stdout.splitlines()[1:]]
-        for name in names:
-            if name != "bridge":
-                self("network", "rm", name)
+        self("network", "prune", "-f")  # all but `bridge`
 
     def left(self) -> list[str]:
         """What the host's network still has of us once all is removed, the default network aside."""
