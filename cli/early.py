@@ -38,7 +38,7 @@ _waiting: list[Companion] = []
 
 
 def start(command: str) -> None:
-    """Start what `command` will need beside it; nothing where that is nothing, or where we are not root."""
+    """Start what `command` will need beside it; nothing where that is nothing, or where we are not root. OSError."""
     if command in PROGRAMS and os.geteuid() == 0:
         _waiting.append(Companion(PROGRAMS[command]))
 

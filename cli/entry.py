@@ -29,11 +29,8 @@ def main() -> None:
     try:
         _open_standard_files()
         command = command_of(argv)
-        if command in ACCOMPANIED:
-            from cli import early
-
-            early.start(command)
-        code = _run(argv)
+        trouble = _begin(command) if command in ACCOMPANIED else None
+        code = _run(argv, trouble)
     except KeyboardInterrupt:  # before the command could answer it
         code = 130
     except BaseException:  # noqa: BLE001 - a bug: told in full, and still an exit without delay
@@ -47,20 +44,37 @@ def _open_standard_files() -> None:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             null = os.open("/dev/null", os.O_RDWR)  # the lowest free number, which is this one
+            os.set_inheritable(null, True)  # nor in the programs that we start
             setattr(sys, name, os.fdopen(null, "w" if number else "r"))
 
 
-def _run(argv: list[str]) -> int:
+def _begin(command: str) -> OSError | None:
+    """Why no process could be started beside this one: then nothing is to be decided that it would have to do."""
+    from cli import early
+
+    try:
+        early.start(command)
+    except OSError as error:
+        return error
+    return None
+
+
+def _run(argv: list[str], trouble: OSError | None) -> int:
     # Collecting while modules load finds nothing and takes 2 ms.
     gc.disable()
     from cli import hot
     from cli.declare import NotPlain
     from cli.report import flush, guarded
 
+    def run() -> object:
+        if trouble is not None:
+            raise trouble
+        return hot.run(argv)
+
     try:
-        return flush(guarded(lambda: hot.run(argv)))
+        return flush(guarded(run))
     except NotPlain:
-        from cli.main import main as run
+        from cli.main import main as run_with_click
 
         gc.enable()
-        return flush(run(argv))
+        return flush(run_with_click(argv))

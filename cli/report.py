@@ -20,7 +20,15 @@ WORLDLY = frozenset(
     {
         *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
         *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
-        *(errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTEMPTY, errno.EBUSY, errno.EPIPE, errno.ECONNRESET),
+        *(
+            errno.EAGAIN,
+            errno.ENAMETOOLONG,
+            errno.EEXIST,
+            errno.ENOTEMPTY,
+            errno.EBUSY,
+            errno.EPIPE,
+            errno.ECONNRESET,
+        ),
         *(
             errno.ENXIO,
             errno.ENODEV,
@@ -53,14 +61,33 @@ def line_of(error: BaseException) -> str:
         paths = [
             os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))
         ]
+        if not paths and isinstance(error, FileNotFoundError) and _is_nowhere():
+            return "the current directory has been removed [cd to one that is there]"
         return ": ".join([" and ".join(paths), error.strerror] if paths else [error.strerror])
     return str(error)
 
 
+def _is_nowhere() -> bool:
+    """Whether a relative path means nothing here: getcwd(2) fails with ENOENT, and names no file."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def echo(text: object = "") -> None:
     """One line on stdout, at once; bytes that were not UTF-8 go out as they came in."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    put(f"{text}\n")
+
+
+def put(text: str) -> None:
+    """Text on stdout, at once. An OSError says whose it is: else people look for the full disk in the engine's root."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "stdout") from None
 
 
 def say(text: str) -> None:
@@ -115,6 +142,7 @@ def flush(code: int) -> int:
     except BrokenPipeError:
         return BROKEN_PIPE
     except OSError as error:
-        say(f"cannot write to standard output: {error.strerror}")
+        if not code:  # else it was told: what could not be written is still there
+            say(f"stdout: {error.strerror}")
         return code or ENGINE_FAILED
     return code

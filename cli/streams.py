@@ -20,6 +20,7 @@ else:
 CHUNK = 1 << 16
 # A pipe that poll(2) calls writable has a free page at least: so much never blocks (pipe(7)).
 _PIECE = 4096
+_NAMES = {1: "stdout", 2: "stderr"}
 _GONE = frozenset((errno.EPIPE, errno.EIO, errno.ECONNRESET))  # the reader, or the terminal, has gone
 
 
@@ -61,7 +62,7 @@ class Output:
             return False  # somebody else set O_NONBLOCK
         except OSError as error:
             if error.errno not in _GONE:
-                raise
+                raise OSError(error.errno, error.strerror, _NAMES.get(self.fd)) from None
             self.closed, self.pending = True, memoryview(b"")
         return True
 

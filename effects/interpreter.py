@@ -22,6 +22,7 @@ _BOOTSTRAP = (
     "import sys;n=int(sys.argv[1])+2;sys.path+=sys.argv[2:n];del sys.argv[1:n]"
     ";from effects.interpreter import _enter;_enter()"
 )
+_NOT_MIGHTY = "this root may not make mounts [is it one of a user namespace, or of a container?]"
 _HANDLE_FLAGS = syscalls.OPEN_TREE_CLONE
 
 
@@ -35,6 +36,8 @@ def handle() -> int:
     try:
         # The very file that runs now, whatever has become of its name.
         descriptor = syscalls.open_tree(syscalls.AT_FDCWD, "/proc/self/exe", _HANDLE_FLAGS)
+    except PermissionError:
+        raise PermissionError(errno.EPERM, _NOT_MIGHTY) from None
     except OSError as error:
         # We run from such a handle ourselves, and a mount in no namespace cannot be cloned.
         if error.errno != errno.EINVAL:
@@ -89,9 +92,8 @@ def spawn(
         for number in range(3)
         if number not in wanted
     ]
-    actions += [
-        (os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable() if descriptor not in wanted
-    ]
+    for descriptor in _inheritable():
+        os.set_inheritable(descriptor, False)  # no action: to those, a number above our limit is a bad one
     # A descriptor of ours may bear a number that is wanted there for another: copy all out of the way.
     floor = max(wanted, default=2) + 1
     copies: list[int] = []
@@ -114,6 +116,9 @@ def spawn(
             setsigdef=_SIGNALS,
             **_ordinary(),
         )
+    except OSError as error:
+        # Not the number of the handle that it was to be started from.
+        raise OSError(error.errno, error.strerror, error.filename and _name(module)) from None
     finally:
         for descriptor in copies:
             os.close(descriptor)
@@ -147,11 +152,15 @@ def _inheritable() -> list[int]:
 _SIGNALS = tuple(number for number in range(1, 65) if number not in {9, 19, 32, 33})
 
 
+def _name(module: str) -> str:
+    return "mydocker-" + module.rpartition(".")[2]
+
+
 def _enter() -> None:
     """What `command` runs first: name the process for `ps`, then the module's `main`."""
     module = sys.argv.pop(1)
     # Else it would be called by the number of the handle that it was started from.
-    syscalls.set_name("mydocker-" + module.rpartition(".")[2])
+    syscalls.set_name(_name(module))
     gc.disable()  # to collect while modules load finds nothing and takes 2 ms
     main: Callable[[], int | None] = __import__(module, fromlist=["main"]).main
     gc.freeze()  # nor will what they brought ever be garbage

@@ -70,8 +70,12 @@ class _Printer:
     def flush(self) -> None:
         rest = memoryview(bytes(self._batch))
         self._batch.clear()
-        while rest:
-            rest = rest[os.write(self._current, rest) :]
+        try:
+            while rest:
+                rest = rest[os.write(self._current, rest) :]
+        except OSError as error:
+            name = next(stream for stream, fd in self._fds.items() if fd == self._current)
+            raise OSError(error.errno, error.strerror, name) from None
 
     def _add(self, fd: int, data: bytes) -> None:
         if fd != self._current or len(self._batch) > _BATCH:

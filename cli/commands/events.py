@@ -13,7 +13,7 @@ from cli.escape import json_line, safe
 from cli.names import Names
 from cli.past import to_sift
 from cli.render import local_time
-from cli.report import INTERRUPTED
+from cli.report import INTERRUPTED, echo
 from cli.session import Session, pass_session
 from cli.sifting import FILTERS, Sieve, lines_behind, place_before
 from cli.travel import time_of
@@ -130,8 +130,7 @@ def _writer(form: str) -> Callable[[Any, bytes, Names], None]:
             return template.fill(row(event, names))
 
     def write(event: Any, line: bytes, names: Names) -> None:
-        sys.stdout.write(f"{shown(event, line, names)}\n")
-        sys.stdout.flush()
+        echo(shown(event, line, names))
 
     return write
 

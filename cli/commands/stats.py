@@ -8,7 +8,7 @@ import time
 from cli.declare import argument, command, flag, value
 from cli.looking import cgroup_of, is_live
 from cli.render import Column, binary_size, human_size, listing
-from cli.report import echo
+from cli.report import echo, put
 from cli.session import Session, pass_session
 from effects import usage
 from effects.usage import Usage
@@ -79,10 +79,9 @@ def _stream(watch: Watch, form: str) -> None:
         lines = list(listing(rows, COLUMNS, form, fields=FIELDS))
         if terminal:
             screen = "".join(f"{line}{END_OF_LINE}\n" for line in lines)
-            sys.stdout.write(f"{HOME}{screen}{END_OF_SCREEN}")
+            put(f"{HOME}{screen}{END_OF_SCREEN}")
         else:
-            sys.stdout.write("".join(f"{line}\n" for line in lines))
-        sys.stdout.flush()
+            put("".join(f"{line}\n" for line in lines))
 
 
 class Watch:

@@ -11,7 +11,7 @@ from cli.disk import Disk, Portion
 from cli.family import family, member
 from cli.pruning import Doomed, Pruning
 from cli.render import Column, human_size, listing
-from cli.report import echo
+from cli.report import echo, put
 from cli.session import Session, pass_session
 from machine.errors import InvalidValue
 from machine.moments import timestamp
@@ -117,8 +117,7 @@ def _agreed(*, every: bool) -> bool:
     echo("  - all layers that nothing stands on")
     echo("  - whatever lies in the store and no event tells of")
     echo("and compress sealed segments of the journal, which are read as before")
-    sys.stdout.write("\nAre you sure you want to continue? [y/N] ")
-    sys.stdout.flush()
+    put("\nAre you sure you want to continue? [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
