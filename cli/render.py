@@ -74,8 +74,9 @@ def listing(
     """
     known = [column.field for column in columns] + list(fields)
     if form in ("", "table"):
+        shown = [column.field for column in columns]
         yield from table(
-            [column.heading for column in columns], ([_cell(row[c.field]) for c in columns] for row in rows)
+            [column.heading for column in columns], ([_cell(row[field]) for field in shown] for row in rows)
         )
     elif form == "json":
         yield from (json_line({key: row[key] for key in known}) for row in rows)

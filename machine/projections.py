@@ -53,7 +53,7 @@ def shown_status(c: Container) -> str:
 def long_status(c: Container) -> str:
     """The status with its health, or the code and the reason of an end by itself: `exited (137, oom)`."""
     word = shown_status(c)
-    if c.health and word in ("running", "paused"):
+    if word in ("running", "paused") and c.health:
         return f"{word} ({HEALTH_WORDS.get(c.health, c.health)})"
     if word == "failed":
         return f"failed ({exit_code(c)})"
