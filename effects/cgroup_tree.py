@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from effects.host import Facts, Hierarchy, Host
 
 MONITORS = "monitors"  # the leaf beside the containers' that their monitors move to
+SERVERS = "servers"  # and the one of the name servers
 _TRIES = 50  # of making a directory whose parent others remove when they find it empty
 _DYING = 2.0  # seconds that an ended process may hold its cgroup
 _KILLING = 10.0
@@ -130,9 +131,17 @@ def remove(host: Host, leaves: list[str]) -> None:
     for leaf in leaves:
         parent = leaf.rpartition("/")[0]
         if not _removed(host, parent) and not (
-            _removed(host, f"{parent}/{MONITORS}") and _removed(host, parent)
+            all(_removed(host, f"{parent}/{name}") for name in (MONITORS, SERVERS)) and _removed(host, parent)
         ):
             return  # others live; where they live in one hierarchy, they live in all
+
+
+def remove_unused(host: Host, hierarchies: list[Hierarchy], parent: str, name: str) -> None:
+    """A leaf that nobody is in any more; their parents too, where empty."""
+    for hierarchy in hierarchies:
+        directory = f"{hierarchy['path']}/{parent}"
+        if _removed(host, f"{directory}/{name}"):
+            _removed(host, directory)
 
 
 def thaw(host: Host, leaves: list[str]) -> None:

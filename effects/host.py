@@ -9,7 +9,7 @@ from __future__ import annotations
 
 # Every method of Host that changes something. The tests' fuses and `effects.failpoints` go by it; a test compares it with the protocol.
 CHANGES = frozenset({
-    *("make_dir", "write_file", "make_fifo", "symlink", "rename", "remove_file", "remove_tree", "sync"),
+    *("make_dir", "write_file", "rewrite_file", "make_fifo", "symlink", "rename", "remove_file", "remove_tree", "sync"),
     *("forget_overlay", "set_mark", "write_control", "limit_devices", "kill_all", "remove_cgroup"),
     *("spawn_init", "open_gate", "signal", "kill", "hold_root", "drop_root"),
     *("make_bridge", "make_veth", "set_link", "add_address", "delete_link", "furnish", "load_rules"),
@@ -62,7 +62,8 @@ if TYPE_CHECKING:
         def exists(self, path: str) -> bool:
             """Whether `path` itself is there, a dangling link included."""
 
-        def read_file(self, path: str) -> bytes: ...
+        def read_file(self, path: str, most: int = -1) -> bytes:
+            """The whole file; EFBIG if it has more than `most` bytes."""
 
         def read_link(self, path: str) -> str | None:
             """Where the symbolic link points; None if there is nothing, or something else."""
@@ -80,6 +81,9 @@ if TYPE_CHECKING:
 
         def write_file(self, path: str, data: bytes, mode: int, *, sync: bool) -> None:
             """Whole or not at all: a new file, renamed over `path`; with `sync` its data is on disk before."""
+
+        def rewrite_file(self, path: str, data: bytes) -> None:
+            """The same file with another content: wherever it is mounted, that is seen."""
 
         def make_fifo(self, path: str, mode: int, uid: int, gid: int) -> None:
             """A FIFO; one that is there is given this mode and owner, anything else there is EEXIST."""
@@ -215,6 +219,9 @@ if TYPE_CHECKING:
         def process_with(self, pid: int, argument: str) -> Facts | None:
             """The same of one pid; None if it is gone, or is another's."""
 
+        def free_port(self) -> int:
+            """One that nobody on this host has, of TCP and of UDP; EADDRINUSE where somebody has one half of it."""
+
         # --- network: changes ------------------------------------------------------------------------
 
         def make_bridge(self, name: str, mac: str) -> None:
@@ -259,8 +266,9 @@ if TYPE_CHECKING:
         def forget_flows(self, ports: Sequence[tuple[str, int]]) -> None:
             """No flow of UDP to (address of this host, port) goes on where it went; 0.0.0.0 and ::: to any."""
 
-        def run_server(self, name: str, argv: Sequence[str], directory: str) -> None:
+        def run_server(self, name: str, argv: Sequence[str], directory: str, cgroup: str) -> None:
             """Run the program `name` that goes on in the background once it serves; else StepFailed, with its words.
 
-            It sees the directory as /tmp, even where its user could not get there.
+            It sees the directory as /tmp, even where its user could not get there. `cgroup`: the parent of the leaf
+            (cgroup_tree.SERVERS) that it is in, so that it does not end with the session of whoever started it.
             """

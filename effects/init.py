@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+
 from effects import cgroup_tree, process_file, resolv
 from effects.trees import ensure_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from effects.host import Facts, Host, Spec
 
 _DYING = 10.0  # seconds from SIGKILL to death
 _RESOLV = "/etc/resolv.conf"
+_MOST = 1 << 20  # bytes of such a file that are looked at: the container writes there too
 
 
 class Init:
@@ -22,6 +27,7 @@ class Init:
             volumes: their sources on the host are made where they are missing
             hosts: text of its /etc/hosts   resolv: {"nameservers", "search", "options"} of its /etc/resolv.conf,
             or None for the host's own; without `hosts`, and for network "container", these files stay as they are
+            was: {"hosts", "resolv"} of before, for `change`
     facts   pid, start, boot; mounts: what it mounted, in this order
 
     It is whole only while a process holds its gate: `probe` answers for this one. A successor takes an
@@ -46,6 +52,25 @@ class Init:
         entry = {"joins": where["joins"], "cgroup2": where["cgroup2"]}
         return host.spawn_init({**spec, "argv": argv, "env": env, **entry})
 
+    def change(self, spec: Spec, host: Host) -> Facts:
+        """It is on other networks now: /etc/hosts and /etc/resolv.conf tell so, by our own lines alone."""
+        theirs = _resolv_of_host(host)
+        was, files = spec["was"], spec["files"]
+        for path, before, now in (
+            ("/etc/hosts", was["hosts"], spec["hosts"]),
+            (_RESOLV, _nameservers(was["resolv"], theirs), _nameservers(spec["resolv"], theirs)),
+        ):
+            try:
+                text = host.read_file(files[path], _MOST).decode(errors="surrogateescape")
+            except OSError as error:
+                if error.errno not in {errno.EFBIG, errno.ENOENT}:
+                    raise
+                continue  # the container has made something of its own of it
+            altered = resolv.altered(text, before, now)
+            if altered != text:
+                host.rewrite_file(files[path], altered.encode(errors="surrogateescape"))
+        return {}
+
     def undo(self, spec: Spec, facts: Facts, host: Host) -> None:
         held = host.held_init(spec["id"])
         known = [identity for identity in (facts, held) if identity and identity.get("pid")]
@@ -60,9 +85,19 @@ def _write_names(spec: Spec, host: Host) -> None:
     """/etc/hosts and /etc/resolv.conf, anew at each start: addresses, and the host's servers, may have changed."""
     if "hosts" not in spec or spec["network"] == "container":
         return
-    theirs = host.read_file(_RESOLV).decode(errors="replace") if host.exists(_RESOLV) else ""
+    theirs = _resolv_of_host(host)
     for path, content in (("/etc/hosts", spec["hosts"]), (_RESOLV, resolv.render(spec["resolv"], theirs))):
         host.write_file(spec["files"][path], content.encode(), 0o644, sync=False)
+
+
+def _resolv_of_host(host: Host) -> str:
+    return host.read_file(_RESOLV).decode(errors="replace") if host.exists(_RESOLV) else ""
+
+
+def _nameservers(wanted: dict[str, Any] | None, theirs: str) -> str:
+    """Those lines alone: what else is in its resolv.conf has nothing to do with networks."""
+    lines = resolv.render(wanted, theirs).splitlines(keepends=True)
+    return "".join(line for line in lines if line.startswith("nameserver"))
 
 
 class Release:

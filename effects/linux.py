@@ -8,7 +8,7 @@ from effects.linux_processes import Processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from effects.host import Facts, Host
@@ -46,6 +46,15 @@ class LinuxHost(Files, Cgroups, Processes, Network):
     def spawn_init(self, config: Facts) -> Facts:
         self.finish_removals()  # a clone may have one thread
         return Processes.spawn_init(self, config)
+
+    def run_server(self, name: str, argv: Sequence[str], directory: str, cgroup: str) -> None:
+        from effects import cgroup_tree, tools  # rarely: most of what runs is a container
+
+        def enter() -> None:
+            cgroup_tree.enter(self, cgroup, cgroup_tree.SERVERS)
+
+        self.finish_removals()  # nor does a fork that is to do more than exec take others' threads well
+        tools.run(name, name, argv, tmp=directory, enter=enter)
 
     def close(self) -> None:
         """Let go of everything, as the end of this process does."""

@@ -20,16 +20,20 @@ class Files:
     def exists(self, path: str) -> bool:
         return os.path.lexists(path)
 
-    def read_file(self, path: str) -> bytes:
+    def read_file(self, path: str, most: int = -1) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             content = b""
             while piece := os.read(descriptor, 1 << 16):
                 content += piece
+                if 0 <= most < len(content):
+                    break
         except OSError as error:
             raise OSError(error.errno, error.strerror, path) from error
         finally:
             os.close(descriptor)
+        if 0 <= most < len(content):
+            raise OSError(errno.EFBIG, f"it has more than {most} bytes", path)
         return content
 
     def read_link(self, path: str) -> str | None:
@@ -89,6 +93,14 @@ class Files:
         except OSError:
             os.unlink(fresh)
             raise
+
+    def rewrite_file(self, path: str, data: bytes) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _write(descriptor, data, path)
+            os.ftruncate(descriptor, len(data))
+        finally:
+            os.close(descriptor)
 
     def make_fifo(self, path: str, mode: int, uid: int, gid: int) -> None:
         try:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from effects.netlink import Message, Netlink
 
 _CONF = "/proc/sys/net/ipv6/conf"
+_KINDS = (_socket.SOCK_STREAM, _socket.SOCK_DGRAM)
 _GONE = {errno.ENODEV, errno.ESRCH}
 
 
@@ -86,6 +87,17 @@ class Network:
     def processes_with(self, argument: str) -> list[Facts]:
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
         return [found for pid in pids if (found := self.process_with(pid, argument)) is not None]
+
+    def free_port(self) -> int:
+        stream, datagrams = (_socket.socket(_socket.AF_INET, kind) for kind in _KINDS)
+        try:
+            stream.bind(("", 0))
+            port: int = stream.getsockname()[1]
+            datagrams.bind(("", port))
+        finally:
+            stream.close()
+            datagrams.close()
+        return port
 
     def dying(self, program: str) -> list[Facts]:
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
@@ -163,11 +175,6 @@ class Network:
         for address, port in ports:
             family, packed = rtnetlink.packed(address)
             conntrack.forget(self._tables(), family, port, {packed} if any(packed) else own)
-
-    def run_server(self, name: str, argv: Sequence[str], directory: str) -> None:
-        from effects import tools
-
-        tools.run(name, name, argv, tmp=directory)
 
     # --- within --------------------------------------------------------------------------------------
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from effects import cgroup_tree
 from effects.trees import ensure_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from effects.host import Facts, Host, Spec
 
-_DYING = 10.0  # seconds from SIGKILL to death
+DYING = 10.0  # seconds from SIGKILL to death
 _READABLE = 0o755
 _ACCOUNTS = "/etc/passwd"
-_PROGRAM = "dnsmasq"
+PROGRAM = "dnsmasq"
 
 
 class Dns:
@@ -19,6 +20,7 @@ class Dns:
 
     spec    device: the bridge, by which it is asked, and by no other
             directory: of the files, its pid file among them   internal: nothing but the names it knows
+            cgroup: parent of the one that servers are in
     facts   pid, start, boot
 
     It serves as an unprivileged user, who sees the directory alone of all that is ours. Files that come, change and go are noticed
@@ -35,9 +37,11 @@ class Dns:
     def do(self, spec: Spec, host: Host) -> Facts:
         # One that lost its directory, or its pid file, still has the address.
         self._end(spec, host)
-        ensure_dir(host, spec["directory"].rpartition("/")[0])
+        above = spec["directory"].rpartition("/")[0]
+        ensure_dir(host, above.rpartition("/")[0])
+        host.make_dir(above, _READABLE)  # a server for several networks reads below it
         host.make_dir(spec["directory"], _READABLE)
-        host.run_server(_PROGRAM, [*_argv(spec), *_user(host)], spec["directory"])
+        host.run_server(PROGRAM, _argv(spec, host), spec["directory"], spec["cgroup"])
         facts = self.probe(spec, host)
         assert facts is not None, "it has told that it serves"
         return facts
@@ -45,13 +49,14 @@ class Dns:
     def undo(self, spec: Spec, facts: Facts, host: Host) -> None:
         self._end(spec, host)
         if facts.get("pid"):
-            host.kill(facts, _DYING)
+            host.kill(facts, DYING)
         host.remove_tree(spec["directory"])
+        leave_cgroup(spec, host)
 
     def _end(self, spec: Spec, host: Host) -> None:
         # One that somebody has just killed is known by its words no more, and may have the address still.
-        for identity in (*host.processes_with(_argument(spec)), *host.dying(_PROGRAM)):
-            host.kill(identity, _DYING)
+        for identity in (*host.processes_with(_argument(spec)), *host.dying(PROGRAM)):
+            host.kill(identity, DYING)
 
 
 def _pid_file(spec: Spec) -> str:
@@ -69,19 +74,33 @@ def _user(host: Host) -> list[str]:
     return ["--user=dnsmasq"] if is_there else []
 
 
-def _argv(spec: Spec) -> list[str]:
+def _argv(spec: Spec, host: Host) -> list[str]:
     return [
         _argument(spec),
         "--hostsdir=/tmp",  # its own: see `run_server`
         "--pid-file=/tmp/.pid",
+        f"--interface={spec['device']}",
+        *common(host, outward=not spec["internal"]),
+    ]
+
+
+def common(host: Host, *, outward: bool) -> list[str]:
+    """What all our servers are told; its interfaces besides."""
+    return [
         # By device and not by address, and `dynamic`: then it minds by which device a question came. To a socket
         # that is merely bound to the gateway's address, a neighbour with a route could ask.
-        f"--interface={spec['device']}",
         "--bind-dynamic",
         "--except-interface=lo",
         "--conf-file=/dev/null",
         "--no-hosts",
         "--domain-needed",  # a name without a dot is one of ours, or none
         "--log-facility=/dev/null",
-        *(["--no-resolv"] if spec["internal"] else []),
+        *([] if outward else ["--no-resolv"]),
+        *_user(host),
     ]
+
+
+def leave_cgroup(spec: Spec, host: Host) -> None:
+    """The servers' cgroup goes with the last of them."""
+    hierarchies = host.hierarchies()
+    cgroup_tree.remove_unused(host, hierarchies, spec["cgroup"], cgroup_tree.SERVERS)

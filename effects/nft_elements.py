@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RANGES = {"own4", "own6"}  # sets of them: an element's data is its last key
 SETS = (
     *(("inet", name) for name in ("bridges", "outward", "same", "own4", "own6")),
-    *(("inet", name) for name in ("any4", "any6", "ports4", "ports6")),
+    *(("inet", name) for name in ("any4", "any6", "ports4", "ports6", "resolvers")),
     *(("bridge", name) for name in ("ports", "macs", "senders4", "senders6", "targets6")),
 )
 _PROTOCOLS = {"tcp": 6, "udp": 17}
@@ -69,6 +69,11 @@ def _of_port(lease: dict[str, Any]) -> Element:
     if any(address):
         return ("inet", f"ports{version}", address + key, to)
     return ("inet", f"any{version}", key, to)
+
+
+def redirection(client: str, gateway: str, port: int) -> Element:
+    """Questions of a container to its gateway, led to a port there."""
+    return ("inet", "resolvers", _address(client) + _address(gateway), struct.pack(">H", port))
 
 
 def link_local(mac: str) -> str:

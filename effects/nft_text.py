@@ -10,6 +10,7 @@ Sets of the table `inet`
     own4, own6         bridge . its subnet: who asks a port of his own network by the host's address
     any4, any6         protocol . port -> container: published on all addresses of the host
     ports4, ports6     address . protocol . port -> container: published on one address
+    resolvers          container . gateway -> port: where its questions for names are answered, if not by the gateway
 Sets of the table `bridge`, all by the host's end of a container
     ports, macs
     senders4, senders6 with MAC and address, at once what a packet says of its sender
@@ -48,6 +49,7 @@ table inet {table} {{
 	map any6 {{ type inet_proto . inet_service : ipv6_addr . inet_service; }}
 	map ports4 {{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }}
 	map ports6 {{ type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }}
+	map resolvers {{ type ipv4_addr . ipv4_addr : inet_service; }}
 	chain raw {{
 		type filter hook prerouting priority -300; policy accept;
 		# Our bridges route 127.0.0.0/8 (for published ports); containers must not use that.
@@ -63,6 +65,7 @@ table inet {table} {{
 		type nat hook prerouting priority -100; policy accept;
 		# Translated, it would not be a martian any more: a port on 127.0.0.1 stays there.
 		iifname != "lo" ip daddr 127.0.0.0/8 return
+		iifname @bridges meta l4proto {{ tcp, udp }} th dport 53 redirect to : ip saddr . ip daddr map @resolvers
 		jump publish
 	}}
 	chain output {{
@@ -114,6 +117,7 @@ table inet {table} {{
 	}}
 	chain host {{
 		fib daddr . iif type local meta l4proto {{ tcp, udp }} th dport 53 goto pass
+		meta l4proto {{ tcp, udp }} ct original proto-dst 53 ct status dnat goto pass
 		ct state established,related goto pass
 		iifname @outward return
 		meta l4proto icmpv6 icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept

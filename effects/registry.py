@@ -61,6 +61,12 @@ def _rules() -> Handler:
     return Rules()
 
 
+def _resolver() -> Handler:
+    from effects.net_resolver import Resolver
+
+    return Resolver()
+
+
 def _firewall() -> Handler:
     from effects.net_host import Firewall
 
@@ -91,6 +97,7 @@ HANDLERS: dict[str, Handler] = {
     "endpoint": LaterChanged(_endpoint),
     "rules": LaterChanged(_rules),
     "dns": Later(_dns),
+    "resolver": LaterChanged(_resolver),
     "firewall": Later(_firewall),
     "forwarding": Later(_forwarding),
     "staging": Staging(),

@@ -25,6 +25,20 @@ def render(wanted: dict[str, Any] | None, host: str) -> str:
     return "".join(lines)
 
 
+def altered(text: str, was: str, now: str) -> str:
+    """The text with its lines of `was` exchanged for those of `now`, where the first of them stood; all else stays.
+
+    A line of ours that somebody took out does not come back.
+    """
+    before, after = was.splitlines(), now.splitlines()
+    lines = text.splitlines()
+    fresh = [line for line in after if line not in before or line in lines]
+    place = next((n for n, line in enumerate(lines) if line in before), len(lines))
+    kept = [line for line in lines[:place] if line not in fresh]
+    rest = [line for line in lines[place:] if line not in before and line not in fresh]
+    return "".join(f"{line}\n" for line in (*kept, *fresh, *rest))
+
+
 def _of(text: str, keyword: str) -> list[str]:
     """All values of the keyword; of `search`, which counts once, the last ones."""
     found: list[str] = []

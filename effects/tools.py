@@ -10,7 +10,7 @@ from effects.failure import StepFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import NoReturn
 
 PACKAGES = {"nft": "nftables", "dnsmasq": "dnsmasq-base"}
@@ -20,10 +20,19 @@ _SIGKILL = 9
 _TOLD = 400  # characters of its complaint that fit into a line
 
 
-def run(step: str, name: str, argv: Sequence[str], stdin: str = "", *, tmp: str = "") -> None:
+def run(
+    step: str,
+    name: str,
+    argv: Sequence[str],
+    stdin: str = "",
+    *,
+    tmp: str = "",
+    enter: Callable[[], None] | None = None,
+) -> None:
     """Run the program `name` to its end; StepFailed with its first complaint where that is not 0, or where it is not installed.
 
-    `tmp`: the directory that it sees as /tmp, in mounts of its own, whoever may get to it otherwise.
+    `tmp`: the directory that it sees as /tmp, in mounts of its own, whoever may get to it otherwise. `enter`: what
+    its process does first, such as to move to a cgroup; it may raise OSError.
     It is killed with us: what nobody waits for any more must not be done after a successor has undone it.
     """
     program = find(step, name)
@@ -35,7 +44,7 @@ def run(step: str, name: str, argv: Sequence[str], stdin: str = "", *, tmp: str 
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _become(program, argv, (given, writer), parent, tmp)
+            _become(program, argv, (given, writer), parent, tmp, enter)
         os.close(writer)
         writer = -1
         said = b""
@@ -61,7 +70,14 @@ def find(step: str, name: str) -> str:
     raise StepFailed(step, errno.ENOENT, f"{name} is not installed {hint}", name)
 
 
-def _become(program: str, argv: Sequence[str], streams: tuple[int, int], parent: int, tmp: str) -> NoReturn:
+def _become(  # noqa: PLR0917 - all that differs from one program to another
+    program: str,
+    argv: Sequence[str],
+    streams: tuple[int, int],
+    parent: int,
+    tmp: str,
+    enter: Callable[[], None] | None,
+) -> NoReturn:
     """In the child: the program, with nothing of ours but its three streams."""
     stdin, output = streams
     try:
@@ -73,6 +89,8 @@ def _become(program: str, argv: Sequence[str], streams: tuple[int, int], parent:
         os.dup2(output, 1)
         os.dup2(output, 2)
         syscalls.close_range(3)
+        if enter is not None:
+            enter()
         if tmp:
             syscalls.unshare(syscalls.CLONE_NEWNS)
             # Slaves: what the host unmounts is unmounted here too.

@@ -73,14 +73,23 @@ def give_back(c: Container) -> None:
     """Leases of a container that is not watched any more end, once nothing in the kernel stands for them."""
     watched = c.status in WATCHED
     rows = [(row.kind, row.key) for row in (*c.held, *c.leftovers) if row.kind in NETWORKING]
+    led = _led_elsewhere(c)
     if not watched or any("leaving" in one for one in c.endpoints):
         c.endpoints = [
             one
             for one in c.endpoints
-            if (watched and "leaving" not in one) or ("endpoint", one.get("network")) in rows
+            if (watched and "leaving" not in one)
+            or ("endpoint", one.get("network")) in rows
+            or one.get("network") in led
         ]
     if not watched and ("rules", c.id) not in rows:
         c.ports = []
+
+
+def _led_elsewhere(c: Container) -> list[Any]:
+    """Networks whose names it may still ask a server of its own for: so would the next who has its address."""
+    rows = (row for row in (*c.held, *c.leftovers) if row.kind == "resolver")
+    return [network for row in rows for network in row.spec.get("networks", ())]
 
 
 def _remember(c: Container) -> None:
@@ -94,6 +103,7 @@ def _connected(c: Container, e: Any) -> None:
     c.settings["connections"] = [*c.setting("connections"), e.connection]
     if e.endpoint:
         c.endpoints = [*c.endpoints, e.endpoint]
+        _known_names(c)
         _ports_now(c, e.ports)
 
 
@@ -107,7 +117,15 @@ def _disconnected(c: Container, e: Any) -> None:
     staying = next((one for one in c.endpoints if "leaving" not in one and not one.get("internal")), None)
     if staying is not None:  # it may have to become the way out
         _change(c, f"endpoint/{staying.get('network')}")
+    _known_names(c)
     _ports_now(c, e.ports)
+
+
+def _known_names(c: Container) -> None:
+    """It is on other networks now: its files tell where it is and whom to ask, and whom it asks knows other names."""
+    for kind in ("resolver", "init"):
+        if c.holding(kind) is not None:
+            _change(c, kind)
 
 
 def _ports_now(c: Container, ports: list[dict[str, Any]]) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+SEVERAL = 2
+
+
 class Step:
     """One effect to carry out. `recorded`: its intent is in the journal already (after a crash)."""
 
@@ -95,6 +98,8 @@ def _keys(subject: Subject, kind: str) -> list[str]:
     if isinstance(subject, Container):
         if kind in NETWORKING:
             networks = [one["network"] for one in subject.endpoints if "leaving" not in one]
+            if kind == "resolver" and (len(networks) < SEVERAL or subject.setting("dns")):
+                return []  # the only one's server does, or somebody else's
             return networks if kind == "endpoint" else [subject.id] * bool(networks)
         # The link is named after the container, so a rename moves it.
         return [subject.name if kind == "root_link" else subject.id]
@@ -193,7 +198,9 @@ def _network(c: Container, places: Places) -> dict[str, Any]:
         return {"network": c.setting("network"), "netns": {}, "hosts": text, "resolv": None}
     from machine import plan_network  # what has no network does without
 
-    return plan_network.of_init(c, places, text)
+    before = c.holding("init")
+    was = {key: before.spec.get(key) for key in ("hosts", "resolv")} if before is not None else None
+    return plan_network.of_init(c, places, text) | ({"was": was} if was else {})
 
 
 def _root_link(c: Container, places: Places, _key: str) -> dict[str, Any]:

@@ -35,6 +35,11 @@ def names_directory(places: Places, network_id: str) -> str:
     return f"{places.run}/{places.root_id}/dns/{network_id}"
 
 
+def servers_cgroup(places: Places) -> str:
+    """The parent of the cgroup that name servers are in, and of those of containers."""
+    return f"mydocker-{places.root_id}"
+
+
 def open_endpoints(c: Container) -> list[dict[str, Any]]:
     """The leases that the container has and keeps."""
     return [one for one in c.endpoints if "leaving" not in one]
@@ -60,6 +65,7 @@ def _dns(net: Network, places: Places, _key: str) -> dict[str, Any]:
         "gateways": [one["gateway"] for one in net.subnets],
         "directory": names_directory(places, net.id),
         "internal": net.internal,
+        "cgroup": servers_cgroup(places),
         "mark": mark(places, f"network {net.id}"),
         "table": table(places),
     }
@@ -90,6 +96,24 @@ def _endpoint(c: Container, places: Places, key: str) -> dict[str, Any]:
         "names_file": f"{names_directory(places, key)}/{c.id}",
         "mark": mark(places, f"container {c.id}"),
         "table": table(places),
+    }
+
+
+def _resolver(c: Container, places: Places, _key: str) -> dict[str, Any]:
+    leases = open_endpoints(c)
+    return {
+        "container": c.id,
+        "directory": names_directory(places, "").rstrip("/"),
+        "networks": [one["network"] for one in leases],
+        "devices": [one["bridge"] for one in leases],
+        "clients": [
+            {"address": one["addresses"][0].partition("/")[0], "gateway": one["gateways"][0]}
+            for one in leases
+        ],
+        "outward": not all(one["internal"] for one in leases),
+        "cgroup": servers_cgroup(places),
+        "table": table(places),
+        "mark": mark(places, f"resolver {c.id}"),
     }
 
 
@@ -124,6 +148,7 @@ MAKERS: dict[str, Callable[[Any, Places, str], dict[str, Any]]] = {
     "forwarding": _forwarding,
     "endpoint": _endpoint,
     "rules": _rules,
+    "resolver": _resolver,
 }
 
 

@@ -7,7 +7,7 @@ LIVE = ("starting", "running", "paused", "stopping")
 WATCHED = (*LIVE, "restarting")
 
 # Held resources by status, in the order they are made; undone in reverse.
-RUN = ("directory", "cgroup", "init", "endpoint", "rules", "root_link", "release")
+RUN = ("directory", "cgroup", "init", "endpoint", "rules", "resolver", "root_link", "release")
 HOLDS: dict[str, tuple[str, ...]] = {
     "creating": ("directory",),
     "created": ("directory",),
@@ -53,11 +53,11 @@ MAKES_ROOM = frozenset({
 # What a boot takes with it, whole. The root link is a file in ROOT: it dangles, and is still to be removed.
 VOLATILE = frozenset({
     *("cgroup", "init", "release", "frozen"),
-    *("endpoint", "rules", "bridge", "dns", "firewall", "forwarding"),
+    *("endpoint", "rules", "resolver", "bridge", "dns", "firewall", "forwarding"),
 })  # fmt: skip
 
 # What a lease stands for: an address or port is somebody's as long as one of these may be there.
-NETWORKING = frozenset({"endpoint", "rules"})
+NETWORKING = frozenset({"endpoint", "rules", "resolver"})
 
 # Done once, held by nobody.
 ONE_SHOT = frozenset({"signal"})

@@ -31,6 +31,7 @@ THINGS = {
     "signal": "a signal",
     "endpoint": "its place on a network",
     "rules": "its firewall rules",
+    "resolver": "its own name server",
     "bridge": "its bridge",
     "dns": "its name server",
     "firewall": "the firewall's table",

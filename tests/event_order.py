@@ -43,7 +43,7 @@ STANDS_ON = {
     "dns": "bridge",
 }
 DIE_WITH_THE_KERNEL = frozenset({
-    *("cgroup", "init", "release", "frozen", "endpoint", "rules", "bridge", "dns", "firewall", "forwarding"),
+    *("cgroup", "init", "release", "frozen", "endpoint", "rules", "resolver", "bridge", "dns", "firewall", "forwarding"),
 })  # fmt: skip
 
 

@@ -96,10 +96,12 @@ class FakeFiles:
     def exists(self, path: str) -> bool:
         return self._tree.find(path) is not None
 
-    def read_file(self, path: str) -> bytes:
+    def read_file(self, path: str, most: int = -1) -> bytes:
         node = self._tree.at(path)
         if node.kind == "dir":
             raise oserror(errno.EISDIR, path)
+        if 0 <= most < len(node.data):
+            raise oserror(errno.EFBIG, path)
         return node.data
 
     def read_link(self, path: str) -> str | None:
@@ -130,6 +132,9 @@ class FakeFiles:
         node.data = data
         if sync:
             node.durable_data = data
+
+    def rewrite_file(self, path: str, data: bytes) -> None:
+        self._tree.at(path).data = data
 
     def make_fifo(self, path: str, mode: int, uid: int, gid: int) -> None:
         node = self._tree.find(path)

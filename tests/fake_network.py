@@ -261,13 +261,17 @@ class FakeNetwork:
     def forget_flows(self, ports: Sequence[tuple[str, int]]) -> None:
         """There are no packets here."""
 
-    def run_server(self, name: str, argv: Sequence[str], directory: str) -> None:
+    def free_port(self) -> int:
+        taken = [word for one in self._kernel.processes.values() for word in one.config.get("argv", ())]
+        return next(port for port in range(40000, 50000) if f"--port={port}" not in taken)
+
+    def run_server(self, name: str, argv: Sequence[str], directory: str, cgroup: str) -> None:
         parent = self._net.tree.at(directory)
         if name in self._kernel.missing:
             raise oserror(errno.ENOENT, name)
-        listens = {word for word in argv if word.startswith("--interface=")}
+        listens = _listens(argv)
         for other in self._kernel.processes.values():
-            if other.lives and listens & set(other.config.get("argv", ())):
+            if other.lives and listens & _listens(other.config.get("argv", ())):
                 raise oserror(errno.EADDRINUSE, name)
         process = self._kernel.add_process({"argv": list(argv)})
         process.state = "running"
@@ -287,6 +291,12 @@ class FakeNetwork:
         if process is None or not process.lives or argument not in process.config.get("argv", ()):
             return None
         return {"pid": pid, "start": process.start, "boot": self._kernel.boot}
+
+
+def _listens(argv: Sequence[str]) -> set[tuple[str, str]]:
+    """(interface, port) of each."""
+    port = next((word for word in argv if word.startswith("--port=")), "--port=53")
+    return {(word, port) for word in argv if word.startswith("--interface=")}
 
 
 def _shown(link: FakeLink) -> Any:

@@ -27,7 +27,7 @@ class Network:
         self.number, self.internal, self.device = number, internal, f"net{number}"
         self.gateways = [f"10.{number}.0.1/24", f"fd{number:02x}::1/64"]
         self.subnets = [f"10.{number}.0.0/24", f"fd{number:02x}::/64"]
-        self.directory = f"{kit.base}/dns/{self.device}"
+        self.directory, self.root_id = f"{kit.base}/dns/{self.device}", kit.mark.split()[1]
         self.mark = f"{kit.mark} network {self.device}"
 
     @property
@@ -41,7 +41,12 @@ class Network:
 
     @property
     def dns(self) -> Spec:
-        return {**self.bridge, "directory": self.directory, "network": self.device}
+        return {
+            **self.bridge,
+            "directory": self.directory,
+            "network": self.device,
+            "cgroup": f"mydocker-{self.root_id}",
+        }
 
 
 class Guest:

@@ -18,7 +18,9 @@ def unowned(prefix: list[str], root_id: str, run_dir: Path, owners: set[str]) ->
     """
     found = [f"link {name} of {who}" for name, who in _links(prefix, root_id) if who not in owners]
     rules = _run([*prefix, "nft", "list", "ruleset"])
-    marks = set(re.findall(rf'comment "{PREFIX}{root_id} (?:container|network) ([0-9a-f]{{64}})"', rules))
+    marks = set(
+        re.findall(rf'comment "{PREFIX}{root_id} (?:container|network|resolver) ([0-9a-f]{{64}})"', rules)
+    )
     found += [f"element of {who}" for who in marks if who not in owners]
     if not owners and f"mydocker-{root_id}" in rules:
         found.append("table")

@@ -28,9 +28,10 @@ NETWORK = {
     "dns": ("bridge",),
     "endpoint": ("bridge", "dns", "directory", "cgroup", "init"),
     "rules": ("firewall",),
+    "resolver": ("firewall", "bridge", "dns"),
 }
 # The whole life of a container on a network; then what stands alone.
-LIFE = (*tuple(NETWORK)[:4], *CONTAINER[:3], "endpoint", "rules", *CONTAINER[3:])
+LIFE = (*tuple(NETWORK)[:4], *CONTAINER[:3], "endpoint", "rules", "resolver", *CONTAINER[3:])
 ALONE = ("staging",)
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 BUSYBOX = "/bin/busybox"
@@ -254,8 +255,9 @@ class LinuxBench(Bench):
     def _network_leftovers(self) -> list[str]:
         found = [f"link {link['name']}" for link in self.host.links() if link["name"] != "lo"]
         found += [f"table {table}" for family in ("inet", "bridge") for table in self.host.chains(family)]
-        name = f"dnsmasq:{self.base}/run/{self.root_id}/dns/net"
-        found += [f"server {server['pid']}" for server in self.host.processes_with(name)]
+        for whose in ("net", self.container_id):
+            name = f"dnsmasq:{self.base}/run/{self.root_id}/dns/{whose}"
+            found += [f"server {server['pid']}" for server in self.host.processes_with(name)]
         if FORWARDING.read_text() != "0\n":
             found.append("forwarding")
         return found

@@ -23,7 +23,17 @@ def network_spec(kind: str, base: str, root_id: str, container_id: str, facts: F
         "forwarding": {"family": "ipv4"},
         "firewall": {"turned_on": facts["on"]},
         "bridge": {**bridge, "mark": f"{mark} network net"},
-        "dns": {**bridge, "directory": names, "network": "net"},
+        "dns": {**bridge, "directory": names, "network": "net", "cgroup": f"mydocker-{root_id}"},
+        "resolver": {
+            "container": container_id,
+            "directory": f"{base}/run/{root_id}/dns",
+            "networks": ["net"],
+            "devices": [DEVICE],
+            "clients": [{"address": ADDRESSES[0], "gateway": GATEWAYS[0]}],
+            "outward": True,
+            "cgroup": f"mydocker-{root_id}",
+            "mark": f"{mark} resolver {container_id}",
+        },
         "endpoint": {
             **identity,
             "device": "eth0",

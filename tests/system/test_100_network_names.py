@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
+from tests.network_claims import servers
 from tests.networks import Guest, Net
+from tests.system.conftest import CGROUPS
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
@@ -138,3 +143,125 @@ def test_100_network_nobody_but_the_network_asks_its_name_server(net: Net) -> No
     assert all(row.startswith(("192.168.30.1", "[fe80")) for row in sockets), sockets
     asked = net.lab.neighbour.run("timeout", "2", "busybox", "nslookup", "t100a", "192.168.30.1", check=False)
     assert "192.168.30.2" not in asked
+
+
+# --- of several networks -------------------------------------------------------------------------------
+
+
+def two_networks(net: Net) -> tuple[Guest, Guest, Guest]:
+    """`both` on n1 and n2, `one` on n1, `two` on n2."""
+    net.network("n1", "192.168.30.0/24")
+    net.network("n2", "192.168.31.0/24")
+    one, two = net.guest("one", "-net", "n1"), net.guest("two", "-net", "n2")
+    net.guest("both", "-net", "n1")
+    net.ok("network", "connect", "--alias", "bridge-head", "n2", "both")
+    return Guest(net, "both"), one, two
+
+
+def test_100_network_names_of_all_its_networks_are_found_at_once_and_of_no_other(net: Net) -> None:
+    both, one, two = two_networks(net)
+
+    assert (found(both, "one"), found(both, "two")) == ([one.ip], [two.ip])
+    assert found(both, "nosuch") == []
+    assert " 0% packet loss" in both.sh("ping -c1 -W2 one")
+    assert " 0% packet loss" in both.sh("ping -c1 -W2 two")
+    assert (found(one, "two"), found(two, "one")) == ([], [])
+    assert found(one, "both") == [both.networks["n1"]["IPAddress"]]
+    assert found(two, "bridge-head") == [both.networks["n2"]["IPAddress"]]
+    late = net.guest("late", "-net", "n2")
+    assert found(both, "late") == [late.ip]
+    net.ok("stop", "-t", "0", "late")
+    assert found(both, "late") == []
+
+
+def test_100_network_names_are_found_after_a_restart_and_gone_after_a_disconnect(net: Net) -> None:
+    both, one, two = two_networks(net)
+    net.ok("restart", "-t", "0", "both")
+    assert (found(both, "one"), found(both, "two")) == ([one.ip], [two.ip])
+    net.ok("network", "disconnect", "n1", "both")
+
+    assert (found(both, "one"), found(both, "two")) == ([], [two.ip])
+    assert (found(one, "both"), found(two, "both")) == ([], [both.networks["n2"]["IPAddress"]])
+    net.ok("network", "disconnect", "n2", "both")
+    assert found(two, "both") == []
+
+
+def test_100_network_names_of_three_networks_are_found_as_they_come_and_go(net: Net) -> None:
+    both, one, two = two_networks(net)
+    net.network("n3", "192.168.32.0/24", "--internal")
+    three = net.guest("three", "-net", "n3")
+    net.ok("network", "connect", "n3", "both")
+    assert [found(both, name) for name in ("one", "two", "three")] == [[one.ip], [two.ip], [three.ip]]
+    net.ok("network", "disconnect", "n2", "both")
+
+    assert [found(both, name) for name in ("one", "two", "three")] == [[one.ip], [], [three.ip]]
+    assert net("network", "rm", "n2").returncode != 0  # `two` is there
+    net.ok("rm", "-f", "two")
+    net.ok("network", "rm", "n2")
+    assert [found(both, name) for name in ("one", "three")] == [[one.ip], [three.ip]]
+
+
+def test_100_network_names_of_the_world_are_known_by_an_internal_network_and_another(net: Net) -> None:
+    net.lab.serve_names()
+    net.network("n1", "192.168.30.0/24", "--internal")
+    net.network("n2", "192.168.31.0/24")
+    both = net.guest("both", "-net", "n1")
+    assert found(both, net.lab.SITE) == []
+    net.ok("network", "connect", "n2", "both")
+    assert net.lab.INTERNET in found(both, net.lab.SITE)
+    net.ok("network", "disconnect", "n2", "both")
+    assert found(both, net.lab.SITE) == []
+
+
+def test_100_network_names_of_several_survive_what_others_break(net: Net) -> None:
+    both, one, two = two_networks(net)
+    for pid, _network in servers(net.run_dir):
+        os.kill(pid, 9)
+    net.ok("replay")
+    assert (found(both, "one"), found(both, "two")) == ([one.ip], [two.ip])
+    net.lab.host.run("ip", "link", "del", "n2")
+    net.lab.host.run("nft", "flush", "ruleset")
+    net.ok("replay")
+    assert (found(both, "one"), found(both, "two")) == ([one.ip], [two.ip])
+    for pid in (both.pid, net.inspect("both")["State"]["Pid"]):
+        assert pid == both.pid
+
+
+def test_100_network_files_tell_of_new_networks_and_keep_what_others_wrote(net: Net) -> None:
+    net.network("n1", "192.168.30.0/24")
+    net.network("n2", "192.168.31.0/24")
+    guest = net.guest("t100f", "-net", "n1", "--hostname", "h1", "--add-host", "db:10.9.9.9")
+    guest.sh("printf '10.1.1.1 mine\\n' >>/etc/hosts; printf 'options ndots:3\\n' >>/etc/resolv.conf")
+    inode = guest.sh("stat -c %i /etc/hosts /etc/resolv.conf")
+    before = [guest.sh(f"cat /etc/{name}") for name in ("hosts", "resolv.conf")]
+    net.ok("network", "connect", "n2", "t100f")
+    hosts, resolv = (guest.sh(f"cat /etc/{name}").splitlines() for name in ("hosts", "resolv.conf"))
+
+    assert {"192.168.30.2\th1", "192.168.31.2\th1", "10.9.9.9\tdb", "10.1.1.1 mine"} <= set(hosts)
+    assert len(hosts) == len(set(hosts)) == len(before[0].splitlines()) + 1
+    assert [line for line in resolv if line[0] == "n"] == [
+        "nameserver 192.168.30.1",
+        "nameserver 192.168.31.1",
+    ]
+    assert "options ndots:3" in resolv
+    net.ok("network", "disconnect", "n2", "t100f")
+    assert [guest.sh(f"cat /etc/{name}") for name in ("hosts", "resolv.conf")] == before
+    net.ok("network", "disconnect", "n1", "t100f")
+    assert "127.0.1.1\th1" in guest.sh("cat /etc/hosts")
+    assert "192.168" not in guest.sh("cat /etc/hosts /etc/resolv.conf")
+    assert guest.sh("stat -c %i /etc/hosts /etc/resolv.conf") == inode
+
+
+def test_100_network_name_servers_are_in_no_session_of_whoever_started_them(net: Net) -> None:
+    both, _, _ = two_networks(net)
+    parent = f"mydocker-{net.root_id}"
+    pids = [pid for pid, _ in servers(net.run_dir)]
+    assert len(pids) == 3  # n1's, n2's, and that of `both`
+    for pid in pids:
+        rows = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        assert {row.rpartition(":")[2] for row in rows} == {f"/{parent}/servers"}
+    net.clear()
+    assert both.docker.left() == []
+    tops = [*CGROUPS.glob(parent), *CGROUPS.glob(f"*/{parent}")]
+    default = f"md-{net.root_id}" in net.links()
+    assert tops == [] or default

@@ -192,18 +192,24 @@ def test_a_live_container_joins_and_leaves_a_network() -> None:
     found = history(a_network(), a_network("two", N2, "10.0.0.0/24"))
     c = start(found, add(found, ports=[asked_port(80)]))
     found.decide(networks.connect, "two", "c1", ASKED)
-    assert found.settle(c.stream) == ["do endpoint", "change rules"]
+    assert found.settle(c.stream) == ["do endpoint", "do resolver", "change init", "change rules"]
     assert [(one["device"], one["addresses"]) for one in c.endpoints] == [
         ("eth0", ["192.168.10.2/24"]),
         ("eth1", ["10.0.0.2/24"]),
     ]
     found.decide(networks.disconnect, "net", "c1")
     assert [one["addresses"] for one in c.endpoints if "leaving" in one] == [["192.168.10.2/24"]]
-    assert found.settle(c.stream) == ["undo endpoint", "change endpoint", "change rules"]
+    assert found.settle(c.stream) == [
+        "undo resolver",
+        "undo endpoint",
+        "change endpoint",
+        "change init",
+        "change rules",
+    ]
     assert (len(c.endpoints), c.ports[0]["to"]) == (1, "10.0.0.2")
     assert next(row for row in c.held if row.kind == "endpoint").spec["default"] is True
     found.decide(networks.disconnect, "two", "c1")
-    assert found.settle(c.stream) == ["undo rules", "undo endpoint"]
+    assert found.settle(c.stream) == ["undo rules", "undo endpoint", "change init"]
     assert (c.endpoints, c.ports, c.setting("connections")) == ([], [], [])
     assert violations(found.events) == []
 
