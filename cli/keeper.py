@@ -57,8 +57,16 @@ class Keeper:
         self._engine.settle(self._container.stream, why=why, note=note)
         if self._container.setting("tty") and self.is_live():
             self.open_stdio()
-        if self.stdio is not None:
+        if self._container.status == "restarting":  # it could not be started, and is tried again
+            self._close_stdio()
+        elif self.stdio is not None:
             self.stdio.started()
+
+    def _close_stdio(self) -> None:
+        """Its next run has its own."""
+        if self.stdio is not None:
+            self.stdio.close()
+            self.stdio = None
 
     def open_stdio(self, *, adopted: bool = False) -> None:
         """`adopted`: of a container that outlived its last monitor."""
@@ -107,6 +115,10 @@ class Keeper:
         self.act_as_monitor()
         if self._container.status == "restarting":
             why = health.CAUSE if restarts.for_health(self._container) else restarts.POLICY
+            if self._container.endpoints:
+                from cli import netcare
+
+                netcare.mend(self._engine, self._container)
             if self._engine.decide(decide.restart_now, self._container.id, _uptime(), why=why):
                 self.make_live(why)
         elif self._engine.decide(decide.overdue, self._container.id, _uptime(), why="stop deadline"):
@@ -125,9 +137,8 @@ class Keeper:
         ending = decide.ending(status, oom=oom)
         self._engine.decide(decide.note_exit, self._container.id, up=_uptime(), why="exit", **ending)
         self._engine.settle(self._container.stream, why="exit")
-        if self._container.status == "restarting" and self.stdio is not None:
-            self.stdio.close()
-            self.stdio = None
+        if self._container.status == "restarting":
+            self._close_stdio()
 
 
 def _uptime() -> int:

@@ -33,10 +33,10 @@ def altered(text: str, was: str, now: str) -> str:
     before, after = was.splitlines(), now.splitlines()
     lines = text.splitlines()
     fresh = [line for line in after if line not in before or line in lines]
-    place = next((n for n, line in enumerate(lines) if line in before), len(lines))
-    kept = [line for line in lines[:place] if line not in fresh]
-    rest = [line for line in lines[place:] if line not in before and line not in fresh]
-    return "".join(f"{line}\n" for line in (*kept, *fresh, *rest))
+    ours = {*before, *after}
+    place = next((n for n, line in enumerate(lines) if line in ours), len(lines))
+    rest = [line for line in lines[place:] if line not in ours]
+    return "".join(f"{line}\n" for line in (*lines[:place], *fresh, *rest))
 
 
 def _of(text: str, keyword: str) -> list[str]:

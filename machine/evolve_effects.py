@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from machine.resources import ONE_SHOT, RANK, VOLATILE
+from machine import restarts
+from machine.resources import NETWORKING, ONE_SHOT, RANK, VOLATILE
 from machine.subjects import Container, Held, Job, Standing, Subject
 from machine.table import TABLE
 
@@ -117,7 +118,13 @@ def _do_failed(c: Container, e: Any) -> None:
         if c.status == "paused":
             move(c, "unpause", e)
     elif c.status in TABLE["fail"] and not _runs(c):  # a link or cgroup made anew under it is no start
-        move(c, "fail", e)
+        if c.restarts and e.kind in NETWORKING and c.status in TABLE["put_off"]:
+            # By its policy, which nobody waits for: what others broke may be mended by then.
+            move(c, "put_off", e)
+            c.backoff = restarts.doubled(c.backoff)
+            c.restart_due = e.up + c.backoff
+        else:
+            move(c, "fail", e)
 
 
 def _runs(c: Container) -> bool:

@@ -21,7 +21,7 @@ STATUSES = (
     "paused",  # its processes are frozen
     "stopping",  # asked to end; the signal is sent, the deadline runs
     "exited",  # ended, by itself or because it was asked to; code and reason are kept
-    "restarting",  # ended, and a restart policy will start it again
+    "restarting",  # ended, and a restart policy will start it again; or it could not, for want of its network
     "failed",  # the last start did not come to its first instruction
     "removing",  # its name is free already; what it holds is being undone
     "removed",  # known only while something of it could not be undone
@@ -75,6 +75,8 @@ _TRANSITIONS: list[TransitionConfigDict] = [
     {"trigger": "exit", "source": LIVE, "dest": "exited"},
     {"trigger": "exit", "source": "removing", "dest": "removing"},
     {"trigger": "restart", "source": "exited", "dest": "restarting"},
+    # A restart whose network could not be made: it is tried again.
+    {"trigger": "put_off", "source": "starting", "dest": "restarting"},
     {
         "trigger": "rm",
         "source": ["creating", "created", "exited", "failed", "restarting"],

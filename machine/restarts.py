@@ -28,8 +28,13 @@ def after_exit(c: Container, exited: ContainerExited) -> ContainerRestartRequest
         return None
     # Nobody saw when an end without `up_at` came: its run gets the benefit of the doubt.
     lasted = exited.up_at - c.started_up if exited.up_at else WELL
-    doubled = min(c.backoff * 2, LONGEST) if c.backoff and lasted < WELL else FIRST
-    return ContainerRestartRequested(delay=doubled, cause=health.CAUSE if by_check else POLICY)
+    delay = doubled(c.backoff) if lasted < WELL else FIRST
+    return ContainerRestartRequested(delay=delay, cause=health.CAUSE if by_check else POLICY)
+
+
+def doubled(backoff: int) -> int:
+    """How long to wait next, ns; 0: it has not waited yet."""
+    return min(backoff * 2, LONGEST) if backoff else FIRST
 
 
 def for_health(c: Container) -> bool:

@@ -57,6 +57,7 @@ TABLE: dict[str, dict[str, str]] = {
         "removing": "removing",
     },
     "restart": {"exited": "restarting"},
+    "put_off": {"starting": "restarting"},
     "rm": {
         "creating": "removing",
         "created": "removing",

@@ -9,7 +9,7 @@ from typing import Any
 
 from eventstore.verify import verify
 from tests.machines import Machine
-from tests.network_claims import unowned
+from tests.network_claims import servers, unowned
 from tests.system.conftest import CGROUPS
 from tests.waiting import until
 
@@ -49,6 +49,7 @@ def _what_is_said_to_run_does(found: Found) -> list[str]:
 def _nothing_runs_unsaid(found: Found) -> list[str]:
     known = set(found.live)
     known |= {int(row["State"]["MonitorPid"]) for row in found.inspected if row["Id"] in found.live.values()}
+    known |= {pid for pid, _owner in servers(found.machine.run_dir)}  # whose they are is a claim of its own
     inside = {pid for pid in found.live for pid in _descendants(pid)}
     return [f"process {pid}" for pid in found.machine.processes() if pid not in known | inside]
 
@@ -68,9 +69,9 @@ def _no_cgroup_is_left(found: Found) -> list[str]:
     there = {
         path.name for path in [*CGROUPS.glob(f"*/{parent}/*"), *CGROUPS.glob(f"{parent}/*")] if path.is_dir()
     }
-    return [
-        f"cgroup {name}" for name in there - {*found.live.values(), *(["monitors"] if found.live else [])}
-    ]
+    known = {*found.live.values(), *(["monitors"] if found.live else [])}
+    known |= {"servers"} if found.machine.networks() else set()
+    return [f"cgroup {name}" for name in there - known]
 
 
 def _no_file_is_left(found: Found) -> list[str]:

@@ -126,7 +126,8 @@ class Net(Docker):
         default = f"md-{self.root_id}" in self.links()
         found = [] if default else network_left(self.before, now)
         found += [f"link {name}" for name in self.links() if name != f"md-{self.root_id}"]
-        strangers = [line for line in left_behind(self) if not (default and "dnsmasq" in line)]
+        kept = ("dnsmasq", f"/mydocker-{self.root_id}")  # the default network's server, and where it lives
+        strangers = [line for line in left_behind(self) if not (default and any(one in line for one in kept))]
         return found + strangers
 
 

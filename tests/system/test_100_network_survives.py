@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -203,3 +206,57 @@ def test_100_network_a_link_that_nobody_knows_is_removed_by_replay(net: Net) -> 
 
     assert net.links() == ["n1", "stranger"]
     net.lab.host.links("link del stranger\n")
+
+
+def _until(net: Net, holds: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+    """The events of `web` since its last exit, once they are so."""
+    end = time.monotonic() + 60
+    while True:
+        events = [event for event in net.events() if event["s"].startswith("container/")]
+        ends = [n for n, event in enumerate(events) if event["t"] == "container.exited"]
+        events = events[ends[-1] :] if ends else []
+        if holds(events):
+            return events
+        assert time.monotonic() < end, [(event["t"], event.get("message")) for event in events]
+        time.sleep(0.1)
+
+
+def _runs_again(events: list[dict[str, Any]]) -> bool:
+    return any(event["t"] == "effect.done" and event["kind"] == "release" for event in events[-3:])
+
+
+@pytest.mark.parametrize(
+    "disaster", [bridge_deleted, flushed, name_server_killed, run_directory_lost, forwarding_off]
+)
+def test_100_network_a_restart_by_policy_mends_its_network_first(
+    net: Net, disaster: Callable[[Net], None]
+) -> None:
+    net.lab.serve(net.lab.internet, "tcp/80")
+    before = web(net, "--restart", "always")
+    disaster(net)
+    os.kill(before.pid, signal.SIGKILL)
+    events = _until(net, _runs_again)
+
+    assert "effect.failed" not in [event["t"] for event in events]
+    assert Guest(net, "web").pid != before.pid
+    net.lab.serve(Guest(net, "web"), "tcp/80")
+    works(net)
+
+
+def test_100_network_a_restart_by_policy_is_tried_until_its_network_can_be_made(net: Net) -> None:
+    """Somebody has put a device of his own in the bridge's place."""
+    net.lab.serve(net.lab.internet, "tcp/80")
+    before = web(net, "--restart", "always")
+    bridge_deleted(net)
+    net.lab.host.links("link add n1 type veth peer name n1b\n")
+    os.kill(before.pid, signal.SIGKILL)
+    events = _until(net, lambda events: [event["t"] for event in events].count("effect.failed") >= 3)
+    assert {event["kind"] for event in events if event["t"] == "effect.failed"} == {"endpoint"}
+    assert net.inspect("web")["State"]["Status"] in ("restarting", "running")
+    assert "not ours" in net.ok("events", "--since", "10m")
+    net.lab.host.run("ip", "link", "del", "n1")
+    _until(net, _runs_again)
+    net.lab.serve(Guest(net, "web"), "tcp/80")
+    works(net)
+    net.ok("stop", "-t", "0", "web")
+    assert net.inspect("web")["State"]["Status"] in ("stopped", "exited")

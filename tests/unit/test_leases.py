@@ -23,7 +23,7 @@ from machine.network_errors import (
     Unpublishable,
 )
 from tests.event_order import violations
-from tests.histories import BOOT, MACHINE, created, fold, here
+from tests.histories import BOOT, MACHINE, created, failing, fold, here
 from tests.networked import (
     ASKED,
     N1,
@@ -167,6 +167,37 @@ def test_five_hundred_containers_have_five_hundred_addresses() -> None:
 
     assert len(set(given_out)) == 500
     assert {"172.17.0.255/16", "172.17.1.0/16"} <= set(given_out)
+
+
+def test_a_restart_by_policy_that_finds_no_network_is_put_off_with_its_leases_and_a_users_start_fails() -> (
+    None
+):
+    found = history()
+    c = start(found, add(found, restart={"policy": "always", "max": 0}, ports=[asked_port(80)]))
+    leases = (c.endpoints, c.ports)
+    found.decide(decide.note_exit, c.id, code=0, up=1)
+    found.settle(c.stream)
+    waits = [c.backoff]
+    for _ in range(2):
+        found.decide(decide.restart_now, c.id, 1 << 62)
+        steps = found.settle(c.stream, failing(("do", "endpoint")))
+        assert steps == ["do cgroup", "do init", "do endpoint", "undo endpoint", "undo init", "undo cgroup"]
+        assert c.error is not None
+        assert (c.status, (c.endpoints, c.ports), c.error["kind"]) == ("restarting", leases, "endpoint")
+        waits.append(c.backoff)
+    assert waits == [waits[0], 2 * waits[0], 4 * waits[0]]
+    assert (c.restarts, c.restart_due > 0) == (1, True)
+    found.decide(decide.restart_now, c.id, 1 << 62)
+    found.settle(c.stream)
+    assert (c.status, c.error) == ("running", None)
+    found.decide(decide.stop, "c1")
+    found.decide(decide.note_exit, c.id, code=0)
+    found.settle(c.stream)
+    found.decide(decide.start, "c1")
+    found.settle(c.stream, failing(("do", "endpoint")))
+
+    assert c.status == "failed"
+    assert violations(found.events) == []
 
 
 # --- names -------------------------------------------------------------------------------------------

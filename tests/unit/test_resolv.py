@@ -50,3 +50,21 @@ def test_a_host_without_any_gives_nothing() -> None:
 
 def test_a_domain_is_a_search_list_of_one() -> None:
     assert resolv.render(wanted(), "domain only.example\n") == "search only.example\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "was", "now", "then"),
+    [
+        ("a\nb\nc\n", "b\n", "x\ny\n", "a\nx\ny\nc\n"),
+        ("mine\na\nyours", "a\nb\n", "a\nb\nc\n", "mine\na\nc\nyours\n"),  # b was taken out by somebody
+        ("a\nb\n", "a\nb\n", "b\n", "b\n"),
+        ("a\nb\n", "b\n", "b\na\n", "b\na\n"),  # a is ours now
+        ("mine\n", "a\n", "b\n", "mine\nb\n"),
+        ("", "", "a\n", "a\n"),
+        ("a\n", "a\n", "", ""),
+        ("a\n\n# a\n", "a\n", "b\n", "b\n\n# a\n"),
+    ],
+)
+def test_lines_of_ours_are_exchanged_and_others_stay(text: str, was: str, now: str, then: str) -> None:
+    assert resolv.altered(text, was, now) == then
+    assert resolv.altered(then, was, now) == then

@@ -118,7 +118,8 @@ def _check_kernel(engine: Engine, containers: dict[str, Document], events: list[
     assert staging == [], "half-made files"
     assert len(links) == len(live), f"links: {links}"
     assert mounts == [], "mounts"
-    assert set(cgroups) <= live | ({"monitors"} if live else set()), "cgroups"
+    known = live | ({"monitors"} if live else set()) | ({"servers"} if networks_of(events) else set())
+    assert set(cgroups) <= known, "cgroups"
     boots = [event["boot"] for event in events if event["t"] == "host.booted"]
     assert boots[-1] == boot, "the boot was not noted"
     assert len(boots) == len(set(boots)), "a boot was noted twice"
