@@ -48,6 +48,14 @@ if TYPE_CHECKING:
         mac: str
         up: bool
 
+    class BaseChain(TypedDict):
+        """A chain of type filter at hook "input" or "forward", with what its policy is."""
+
+        table: str
+        name: str
+        hook: str
+        drops: bool
+
     # One element of a set of the firewall: family of the table, name of the set, key, and in a map its data. In a
     # set of ranges the data is the key of its end.
     Element = tuple[str, str, bytes, bytes]
@@ -194,6 +202,9 @@ if TYPE_CHECKING:
 
         def chains(self, family: str) -> dict[str, list[str]]:
             """Table -> its chains, of all tables of nftables of the family: inet, bridge, ip, ip6."""
+
+        def base_chains(self, family: str) -> list[BaseChain]:
+            """Those of all tables of the family; but not of tables that only their owner may change."""
 
         def rules(self, family: str, table: str) -> dict[str, list[tuple[int, str]]]:
             """Chain -> (handle, comment) of each of its rules; chains without rules are left out."""

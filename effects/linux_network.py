@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from effects.host import Element, Facts, Link
+    from effects.host import BaseChain, Element, Facts, Link
     from effects.netlink import Message, Netlink
 
 _CONF = "/proc/sys/net/ipv6/conf"
@@ -66,6 +66,9 @@ class Network:
 
     def chains(self, family: str) -> dict[str, list[str]]:
         return nfnetlink.chains(self._tables(), family)
+
+    def base_chains(self, family: str) -> list[BaseChain]:
+        return nfnetlink.base_chains(self._tables(), family)
 
     def rules(self, family: str, table: str) -> dict[str, list[tuple[int, str]]]:
         return nfnetlink.rules(self._tables(), family, table)

@@ -7,7 +7,7 @@ from effects.rtnetlink import GROUP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from effects.host import Facts, Host, Spec
+    from effects.host import BaseChain, Facts, Host, Spec
 
 _IP_FORWARD = {"ipv4": "net/ipv4/ip_forward", "ipv6": "net/ipv6/conf/all/forwarding"}
 _ROUTER = "2"  # accept_ra: router advertisements even where this host forwards (ip-sysctl)
@@ -32,8 +32,8 @@ class Firewall:
 
     def do(self, spec: Spec, host: Host) -> Facts:
         text = nft_text.firewall(spec["table"], _closed(spec))
-        for family, chain in _unmarked(spec, host):
-            text += nft_text.foreign(family, chain, spec["table"])
+        for family, table, chain in _unmarked(spec, host):
+            text += nft_text.foreign(family, table, chain, spec["table"])
         host.load_rules(text)
         return {}
 
@@ -42,10 +42,11 @@ class Firewall:
         text = "".join(
             f"delete table {family} {table}\n" for family in nft_text.FAMILIES if table in host.chains(family)
         )
-        for family, chain in nft_text.FOREIGN:
-            for handle, comment in host.rules(family, nft_text.FOREIGN_TABLE).get(chain, ()):
+        for family, chain in _foreign(host):
+            where = f"{family} {chain['table']} {chain['name']}"
+            for handle, comment in host.rules(family, chain["table"]).get(chain["name"], ()):
                 if comment == table:
-                    text += f"delete rule {family} {nft_text.FOREIGN_TABLE} {chain} handle {handle}\n"
+                    text += f"delete rule {where} handle {handle}\n"
         if text:
             host.load_rules(text)
 
@@ -141,15 +142,21 @@ def _closed(spec: Spec) -> dict[str, list[str]]:
     }
 
 
-def _unmarked(spec: Spec, host: Host) -> list[tuple[str, str]]:
-    """Foreign chains that are there and lack the rule of this root."""
+def _foreign(host: Host) -> list[tuple[str, BaseChain]]:
+    """(family, chain) of all that may have a rule of ours: its policy may have been another then."""
+    chains = ((family, chain) for family in nft_text.FOREIGN_FAMILIES for chain in host.base_chains(family))
+    return [(family, chain) for family, chain in chains if not nft_text.is_ours(chain["table"])]
+
+
+def _unmarked(spec: Spec, host: Host) -> list[tuple[str, str, str]]:
+    """(family, table, chain) of foreign chains that may drop and lack the rule of this root."""
     found = []
-    for family, chain in nft_text.FOREIGN:
-        if chain not in host.chains(family).get(nft_text.FOREIGN_TABLE, ()):
+    for family, chain in _foreign(host):
+        if not nft_text.may_drop(family, chain):
             continue
-        rules = host.rules(family, nft_text.FOREIGN_TABLE).get(chain, ())
+        rules = host.rules(family, chain["table"]).get(chain["name"], ())
         if all(comment != spec["table"] for _handle, comment in rules):
-            found.append((family, chain))
+            found.append((family, chain["table"], chain["name"]))
     return found
 
 

@@ -29,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from effects.host import Element
+    from effects.host import BaseChain, Element
 
     Rule = tuple[int, str]
 
@@ -40,6 +40,10 @@ _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _GETTABLE, _GETCHAIN, _GETRULE = _NFTABLES | 1, _NFTABLES | 4, _NFTABLES | 7
 _NEWSETELEM, _GETSETELEM, _DELSETELEM = _NFTABLES | 12, _NFTABLES | 13, _NFTABLES | 14
 _TABLE_NAME, _CHAIN_TABLE, _CHAIN_NAME = 1, 1, 3
+_CHAIN_HOOK, _CHAIN_POLICY, _CHAIN_TYPE, _HOOK_NUMBER = 4, 5, 7, 1
+_HOOKS = {1: "input", 2: "forward"}  # NF_INET_LOCAL_IN, NF_INET_FORWARD; 0 is prerouting, and no hook
+_NF_DROP = 0
+_TABLE_FLAGS, _TABLE_F_OWNER = 2, 2
 _RULE_TABLE, _RULE_CHAIN, _RULE_HANDLE, _RULE_USERDATA = 1, 2, 3, 7
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS, _LIST_ELEM = 1, 2, 3, 1
 _ELEM_KEY, _ELEM_DATA, _ELEM_USERDATA, _ELEM_KEY_END, _DATA_VALUE = 1, 2, 6, 10, 1
@@ -65,6 +69,29 @@ def chains(net: Netlink, family: str) -> dict[str, list[str]]:
         values = attributes(answer, _HEAD.size)
         found.setdefault(string(values.get(_CHAIN_TABLE)), []).append(string(values.get(_CHAIN_NAME)))
     return found
+
+
+def base_chains(net: Netlink, family: str) -> list[BaseChain]:
+    """The chains of type filter at the hooks input and forward, less those that only the owner of their table may change."""
+    owned = set()
+    for answer in net.ask("tables", Message(_GETTABLE, _head(family), NLM_F_DUMP)):
+        values = attributes(answer, _HEAD.size)
+        if _number(values.get(_TABLE_FLAGS)) & _TABLE_F_OWNER:
+            owned.add(string(values.get(_TABLE_NAME)))
+    found: list[BaseChain] = []
+    for answer in net.ask("chains", Message(_GETCHAIN, _head(family), NLM_F_DUMP)):
+        values = attributes(answer, _HEAD.size)
+        table = string(values.get(_CHAIN_TABLE))
+        hook = _HOOKS.get(_number(attributes(values.get(_CHAIN_HOOK, b"")).get(_HOOK_NUMBER)), "")
+        if hook and table not in owned and string(values.get(_CHAIN_TYPE)) == "filter":
+            drops = _CHAIN_POLICY in values and _number(values[_CHAIN_POLICY]) == _NF_DROP
+            name = string(values.get(_CHAIN_NAME))
+            found.append({"table": table, "name": name, "hook": hook, "drops": drops})
+    return found
+
+
+def _number(value: bytes | None) -> int:
+    return int.from_bytes(value or b"", "big")
 
 
 def rules(net: Netlink, family: str, table: str) -> dict[str, list[Rule]]:

@@ -29,13 +29,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from effects.host import BaseChain
+
     Closed = Mapping[str, Sequence[str]]
 
 FAMILIES = ("inet", "bridge")
-# Chains of others whose policy may be "drop" (iptables-nft, docker, ufw): what a verdict of ours accepted would
-# end there. One rule at their top lets pass what bears our mark.
-FOREIGN = (("ip", "FORWARD"), ("ip", "INPUT"), ("ip6", "FORWARD"), ("ip6", "INPUT"))
-FOREIGN_TABLE = "filter"
+# Chains of others that may drop what a verdict of ours has accepted. One rule at their top lets pass what bears our mark.
+# These whatever their policy, which may change with the next command (iptables-nft, docker, ufw), or is no "drop"
+# although they end with one (firewalld); beside them every chain whose policy is "drop".
+_MAY_DROP = {
+    *(("ip", "filter", chain) for chain in ("FORWARD", "INPUT")),
+    *(("ip6", "filter", chain) for chain in ("FORWARD", "INPUT")),
+    *(("inet", "firewalld", chain) for chain in ("filter_FORWARD", "filter_INPUT")),
+}
+_PLAIN = dict.fromkeys(map(ord, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.-"))
+FOREIGN_FAMILIES = ("inet", "ip", "ip6")
 MARK = 0x02000000  # one bit: kube-proxy has 0x4000 and 0x8000, tailscale 0xff0000
 
 _INET = """\
@@ -213,10 +221,24 @@ def expected(table: str, closed: Closed) -> list[tuple[str, str, dict[str, int]]
     return [*found, ("inet", closed_table(table), counts)] if counts else found
 
 
-def foreign(family: str, chain: str, comment: str) -> str:
+def may_drop(family: str, chain: BaseChain) -> bool:
+    """Whether a chain of others needs that rule. What `nft` could not name has been made without it: left alone."""
+    if not all(
+        name.translate(_PLAIN) == "" and name[:1].isalpha() for name in (chain["table"], chain["name"])
+    ):
+        return False
+    return chain["drops"] or (family, chain["table"], chain["name"]) in _MAY_DROP
+
+
+def is_ours(table: str) -> bool:
+    """Whether it is a table of any root."""
+    return table.startswith("mydocker-")
+
+
+def foreign(family: str, table: str, chain: str, comment: str) -> str:
     """The rule in a chain of others, at its top."""
     mark = f"meta mark and {MARK:#010x} == {MARK:#010x}"
-    return f'insert rule {family} {FOREIGN_TABLE} {chain} {mark} accept comment "{comment}"\n'
+    return f'insert rule {family} {table} {chain} {mark} accept comment "{comment}"\n'
 
 
 def closed_table(table: str) -> str:
@@ -226,7 +248,7 @@ def closed_table(table: str) -> str:
 
 def is_closed(table: str) -> bool:
     """Whether it is such a table, of any root."""
-    return table.startswith("mydocker-") and table.endswith("-closed")
+    return is_ours(table) and table.endswith("-closed")
 
 
 def _inet(table: str) -> str:

@@ -11,7 +11,7 @@ from tests.fake_files import FileTree, Node, oserror
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from effects.host import Element, Facts, Link
+    from effects.host import BaseChain, Element, Facts, Link
     from tests.fake_kernel import FakeKernel, Process
 
 FORWARD = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")
@@ -40,6 +40,9 @@ class FakeTable:
     def __init__(self) -> None:
         self.chains: dict[str, list[tuple[int, str]]] = {}
         self.sets: dict[str, dict[bytes, tuple[bytes, str]]] = {}
+        self.hooks: dict[
+            str, tuple[str, bool]
+        ] = {}  # chain -> where it hooks in, and whether it drops by policy
 
 
 class FakeNet:
@@ -108,6 +111,8 @@ class FakeNet:
                 case ["chain", name, "{"]:
                     chain = name
                     table.chains.setdefault(chain, [])
+                case ["type", "filter", "hook", hook, *more]:
+                    table.hooks[chain] = hook, "drop;" in more
                 case ["}"] | ["#", *_] | ["type", *_]:
                     pass
                 case _ if line.startswith("\t\t"):
@@ -201,6 +206,14 @@ class FakeNetwork:
 
     def chains(self, family: str) -> dict[str, list[str]]:
         return {name: list(table.chains) for (its, name), table in self._net.tables.items() if its == family}
+
+    def base_chains(self, family: str) -> list[BaseChain]:
+        return [
+            {"table": name, "name": chain, "hook": hook, "drops": drops}
+            for (its, name), table in self._net.tables.items()
+            for chain, (hook, drops) in table.hooks.items()
+            if its == family and hook in {"input", "forward"}
+        ]
 
     def rules(self, family: str, table: str) -> dict[str, list[tuple[int, str]]]:
         found = self._net.tables.get((family, table), FakeTable())

@@ -32,7 +32,7 @@ OBSERVATIONS = frozenset({
     *("exists", "read_file", "read_link", "subdirs", "get_mark", "hierarchies", "pids_in", "wait_control"),
     *("held_init", "adopt_init", "is_alive", "exit_status", "has_execed", "held_root"),
     *("link", "links", "addresses", "chains", "rules", "element_data", "has_elements", "owned_elements"),
-    *("processes_with", "process_with", "dying", "free_port"),
+    *("processes_with", "process_with", "dying", "free_port", "base_chains"),
 })  # fmt: skip
 
 

@@ -36,6 +36,42 @@ DROPPING = "".join(
 )
 
 
+# Plain nftables, as its wiki has it, in one table for both families; and firewalld, which drops at the end, not by policy.
+MODERN = """table inet filter {
+	chain input {
+		type filter hook input priority 0; policy drop;
+		meta l4proto ipv6-icmp accept
+	}
+	chain forward {
+		type filter hook forward priority 0; policy drop;
+		counter drop
+	}
+	chain output {
+		type filter hook output priority 0; policy accept;
+		accept
+	}
+}
+table inet firewalld {
+	chain filter_FORWARD {
+		type filter hook forward priority 10; policy accept;
+		reject with icmpx admin-prohibited
+	}
+	chain filter_INPUT {
+		type filter hook input priority 10; policy accept;
+		meta l4proto ipv6-icmp accept
+		reject with icmpx admin-prohibited
+	}
+}
+"""
+EARLIER = """table inet raw {
+	chain forward {
+		type filter hook forward priority -300; policy accept;
+		meta mark 0x17 drop
+	}
+}
+"""
+
+
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[Kit]:
     with kit(tmp_path) as one:
@@ -168,15 +204,18 @@ def test_a_server_that_is_still_dying_does_not_keep_the_next_one_from_its_addres
 
 
 @pytest.mark.parametrize("first", ["others", "ours"])
-def test_forwarding_that_others_drop_is_let_through_for_ours_alone(tmp_path: Path, first: str) -> None:
+@pytest.mark.parametrize("theirs", [DROPPING, MODERN + EARLIER], ids=["iptables", "inet"])
+def test_forwarding_that_others_drop_is_let_through_for_ours_alone(
+    tmp_path: Path, first: str, theirs: str
+) -> None:
     with lab(tmp_path) as machines:
         host = machines.host
         if first == "others":
-            host.run("nft", "-f", "-", stdin=DROPPING)
+            host.run("nft", "-f", "-", stdin=theirs)
         one = Kit(machines, tmp_path)
         one.prepare()
         if first == "ours":
-            host.run("nft", "-f", "-", stdin=DROPPING)
+            host.run("nft", "-f", "-", stdin=theirs)
             assert one.probe("firewall", one.firewall) is None
             one.mend()
         web = one.guest("web", one.network(101), 2, published(8080), published(8080, address="::"))
@@ -187,7 +226,7 @@ def test_forwarding_that_others_drop_is_let_through_for_ours_alone(tmp_path: Pat
         assert web.machine.ask(Lab.INTERNET, 80) == f"internet {Lab.HOST}"
         assert lookup(web, "web")
         one.close()
-        assert _others(host.run("nft", "-n", "list", "ruleset")) == _others(_listed(DROPPING, machines))
+        assert _others(host.run("nft", "-n", "list", "ruleset")) == _others(_listed(theirs, machines))
 
 
 def _listed(rules: str, machines: Lab) -> str:

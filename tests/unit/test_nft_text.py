@@ -58,10 +58,32 @@ def test_every_chain_is_counted() -> None:
 
 
 def test_the_rule_in_a_chain_of_others_names_its_owner_and_one_bit() -> None:
-    assert nft_text.foreign("ip", "FORWARD", TABLE) == (
+    assert nft_text.foreign("ip", "filter", "FORWARD", TABLE) == (
         "insert rule ip filter FORWARD meta mark and 0x02000000 == 0x02000000 accept "
         'comment "mydocker-0badcafe"\n'
     )
+
+
+@pytest.mark.parametrize(
+    ("family", "table", "name", "drops", "needs"),
+    [
+        ("ip", "filter", "FORWARD", False, True),
+        ("ip6", "filter", "INPUT", False, True),
+        ("inet", "filter", "forward", True, True),
+        ("inet", "filter", "forward", False, False),
+        ("ip", "mine", "any-thing", True, True),
+        ("inet", "firewalld", "filter_FORWARD", False, True),
+        ("inet", "firewalld", "filter_OUTPUT", False, False),
+        ("inet", "a; flush ruleset", "forward", True, False),
+        ("inet", "filter", "0", True, False),
+        ("inet", "filter", "", True, False),
+    ],
+)
+def test_a_chain_of_others_needs_it_if_it_may_drop(
+    family: str, table: str, name: str, *, drops: bool, needs: bool
+) -> None:
+    chain = {"table": table, "name": name, "hook": "forward", "drops": drops}
+    assert nft_text.may_drop(family, chain) is needs  # type: ignore[arg-type]  # plain dict
 
 
 def test_others_tables_of_the_same_kind_are_known_by_name() -> None:
