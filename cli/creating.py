@@ -53,7 +53,10 @@ def create(session: Session, options: RunOptions) -> tuple[Container, int]:
         command=shown(argv),
         process=process,
         env_keys=sorted(map(printable, env)),
-        settings=_settings(options, config) | network | ({"health": health} if health else {}),
+        settings=_settings(options, config)
+        | network
+        | _exposed(options, config)
+        | ({"health": health} if health else {}),
     )
     _mend_owner(session, created.name)
     lock = session.locks.take(container_id)
@@ -117,6 +120,16 @@ def _settings(options: RunOptions, config: dict[str, Any]) -> dict[str, Any]:
     if options.init:
         settings["init"] = _init_program()
     return settings
+
+
+def _exposed(options: RunOptions, config: dict[str, Any]) -> dict[str, Any]:
+    """The image's ports, and those of --expose besides; {} where it has none. InvalidValue for what is no port."""
+    if not config.get("exposed"):
+        return {}
+    from machine import ports  # most images have none
+
+    found = [one for text in config["exposed"] for one in ports.exposed(str(text), "port of the image")]
+    return {"exposed": [*found, *(one for one in options.network.exposed if one not in found)]}
 
 
 def _init_program() -> str:

@@ -64,9 +64,11 @@ def _config(session: Session, container: Container) -> dict[str, Any]:
     with open(path, "rb") as file:
         content = file.read()
     argv, env = process_file.decode(content, path)
+    exposed = [f"{one['port']}/{one['protocol']}" for one in container.setting("exposed")]
     check = {"argv": process_file.decode_health(content, path), **container.setting("health")}
     return {
         **({"health": check} if check["argv"] else {}),
+        **({"exposed": exposed} if exposed else {}),
         "cmd": argv,
         "env": env,
         "workdir": container.setting("cwd"),

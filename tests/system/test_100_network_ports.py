@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab import Place, reached
-from tests.networks import Net
+from tests.networks import Guest, Net
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
@@ -152,3 +152,19 @@ def test_100_network_a_hundred_ports_of_one_container(net: Net) -> None:
     assert net.lab.neighbour.ask(net.lab.HOST, 9099).startswith("web ")
     rules = [line for line in net.rules().splitlines() if "dnat" in line and "9050" in line]
     assert rules == []  # elements of a map, not a rule each
+
+
+def test_100_network_an_image_that_was_committed_knows_its_ports(net: Net) -> None:
+    net.network("n1", "192.168.40.0/24")
+    net.ok("create", "--name", "made", "-net", "n1", "--expose", "80", "--expose", "53/udp", "busybox", "top")
+    net.ok("commit", "made", "site")
+    net.ok("run", "-d", "--name", "plain", "-net", "n1", "site")
+    assert net.ok("port", "plain") == ""
+    assert net.inspect("plain")["NetworkSettings"]["Ports"] == {"80/tcp": None, "53/udp": None}
+    net.ok("run", "-d", "--name", "web", "-net", "n1", "-P", "--expose", "80-81", "site")
+    lines = [line.split(" -> ") for line in net.ok("port", "web").splitlines()]
+
+    assert {inner for inner, _ in lines} == {"53/udp", "80/tcp", "81/tcp"}
+    net.lab.serve(Guest(net, "web"), "tcp/80")
+    outer = next(int(outer.rpartition(":")[2]) for inner, outer in lines if inner == "80/tcp")
+    assert net.lab.neighbour.ask(net.lab.HOST, outer).startswith("web ")
