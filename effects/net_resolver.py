@@ -74,9 +74,7 @@ class Resolver:
         for attempt in range(_TRIES):
             try:
                 port = host.free_port()
-                host.run_server(
-                    net_dns.PROGRAM, _argv(spec, port, host), spec["directory"], spec["cgroup"]
-                )
+                host.run_server(net_dns.PROGRAM, _argv(spec, port, host), spec["directory"], spec["cgroup"])
             except OSError as error:
                 # Somebody else took the port meanwhile, maybe.
                 taken = isinstance(error, StepFailed) or error.errno == errno.EADDRINUSE
