@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from cli.each import Wait
 
+_LONGEST = 86400.0  # seconds at a time: poll(2) counts milliseconds in an int, which is 24 days
 TARGET = 5.0  # seconds for a container in whose network another is to be
 
 
@@ -204,12 +205,11 @@ class Settler:
             connection.close()
 
     def _await_change(self, connection: control.Connection, done: Callable[[], bool], end: float) -> bool:
-        poller = (
-            select.poll()
-        )  # not select(2), which knows descriptors up to 1023 only: our caller may have left us more
+        # Not select(2), which knows descriptors up to 1023 only: our caller may have left us more.
+        poller = select.poll()
         poller.register(connection, select.POLLIN)
         while (left := end - time.monotonic()) > 0:
-            ready = poller.poll(left * 1000)
+            ready = poller.poll(min(left, _LONGEST) * 1000)
             if ready and (packet := connection.receive()) is not None and packet[0] == control.CLOSED:
                 return True
             self.engine.refresh()

@@ -63,6 +63,22 @@ def test_054_a_removed_directory_is_no_trap_and_is_told_where_it_counts(series: 
 
 
 @pytest.mark.parametrize(
+    "words", [("wait", "c"), ("stop", "-t", "100000000", "c")], ids=lambda words: words[0]
+)
+def test_054_who_waits_for_years_waits(series: Docker, words: tuple[str, ...]) -> None:
+    """poll(2) counts to 24 days."""
+    series.ok("run", "-d", "--name", "c", "--network", "none", "busybox", "sleep", "1000")
+    with subprocess.Popen(
+        [PROGRAM, *words], env=series.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as waiting:
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(1)
+        series.ok("kill", "c")
+        assert waiting.communicate(timeout=30)[1] == b""
+    assert waiting.returncode == 0
+
+
+@pytest.mark.parametrize(
     "less", [("unshare", "-r"), ("setpriv", "--bounding-set", "-all")], ids=lambda less: less[0]
 )
 def test_054_a_root_without_roots_rights_is_told_before_anything_is_decided(
