@@ -204,13 +204,14 @@ def test_050_a_paused_container_is_not_probed_and_its_time_does_not_count(series
 def test_050_s59_what_is_done_about_an_unhealthy_one_has_the_check_as_its_cause(
     series: Docker, action: str, policy: str, ends: str
 ) -> None:
-    check = ("--health-cmd", "test -f /sick && exit 1 || exit 0", "--health-on-failure", action)
-    script = "trap 'exit 143' TERM; rm -f /sick; while :; do sleep 0.1; done"
+    # In memory, so that it is not sick again from its next start.
+    check = ("--health-cmd", "test -f /dev/shm/sick && exit 1 || exit 0", "--health-on-failure", action)
+    script = "trap 'exit 143' TERM; while :; do sleep 0.1; done"
     series.ok(
         "run", "-d", "--name", "t050i", "--restart", policy, *check, *FAST, "busybox", "sh", "-c", script
     )
     comes_to(series, "t050i", "healthy")
-    series.ok("exec", "t050i", "touch", "/sick")
+    series.ok("exec", "t050i", "touch", "/dev/shm/sick")
 
     def is_done() -> bool:
         line = series.ok("ps", "--format", "{{.Status}}").strip()
