@@ -108,6 +108,13 @@ COMMANDS = [
         monitor="before",
         again=DONE,
     ),
+    Command(
+        "network disconnect, of two",
+        (NET, NET2, RUN_ON_NET, ("network", "connect", "n2", "k")),
+        ("network", "disconnect", "n1", "k"),
+        monitor="before",
+        again=DONE,
+    ),
     Command("run -d -p", (NET,), RUN_ON_NET, monitor="own", again=DONE),
     Command("start, -p", (NET, ("create", *ON_NET)), ("start", "k"), monitor="own"),
     Command("rm -f, -p", (NET, RUN_ON_NET), ("rm", "-f", "k"), monitor="before"),
