@@ -25,8 +25,12 @@ ECHO = Path(__file__).with_name("echo.py")
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 PATIENCE = 1.0  # seconds without an answer that count as "not reachable"; an answer takes one millisecond
 ANSWER = 5.0  # seconds in which one must come, on a machine that is busy
-# No router solicitation, no waiting for duplicate addresses: what the tests wait for is the engine.
-QUIET = "for file in /proc/sys/net/ipv6/conf/{all,default}/accept_{ra,dad}; do echo 0 >$file; done"
+# No router solicitation, no waiting for duplicate addresses: what the tests wait for is the engine. And no router:
+# a new namespace has the machine's own setting of IPv4.
+QUIET = (
+    "for file in /proc/sys/net/ipv6/conf/{all,default}/accept_{ra,dad} /proc/sys/net/ipv4/ip_forward; "
+    "do echo 0 >$file; done"
+)
 SLEEP = "echo ready; exec sleep infinity"
 
 
