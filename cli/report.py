@@ -50,7 +50,7 @@ def exit_code_of(error: BaseException) -> int | None:
     code = getattr(error, "exit_code", None)
     if isinstance(code, int):
         return code
-    if isinstance(error, OSError) and error.errno in WORLDLY:
+    if (isinstance(error, OSError) and error.errno in WORLDLY) or isinstance(error, MemoryError):
         return ENGINE_FAILED
     return None
 
@@ -64,7 +64,7 @@ def line_of(error: BaseException) -> str:
         if not paths and isinstance(error, FileNotFoundError) and _is_nowhere():
             return "the current directory has been removed [cd to one that is there]"
         return ": ".join([" and ".join(paths), error.strerror] if paths else [error.strerror])
-    return str(error)
+    return "out of memory" if isinstance(error, MemoryError) else str(error)
 
 
 def _is_nowhere() -> bool:

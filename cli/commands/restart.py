@@ -7,6 +7,7 @@ from cli.commands.stop import seconds_of, stop_one
 from cli.declare import argument, command, value
 from cli.each import each
 from cli.session import Session, pass_session
+from machine.errors import IllegalTransition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ def restart_one(session: Session, name: str, seconds: int | None) -> Wait:
     def start() -> None:
         if stopped is not None:
             stopped()
-        start_one(session, name)
+        try:
+            start_one(session, name)
+        except IllegalTransition as error:
+            if error.status != "stopping":
+                raise
+            # Somebody else has started it behind our stop, and stops it now. As if we had come after them.
+            restart_one(session, name, seconds)()
 
     return start

@@ -52,7 +52,14 @@ def stop_one(
         return None
     allowed = container.setting("stop_timeout") if timeout is None else timeout
     patience = 1e9 if allowed < 0 else allowed / SECOND + GRACE
-    return session.settler().begin(container.id, ended, patience, "stopping")
+    return session.settler().begin(container.id, _stopped, patience, "stopping")
+
+
+def _stopped(container: Container | None) -> bool:
+    """Ended; or no longer on its way to that, since somebody else has started it again behind our stop."""
+    return ended(container) or (
+        container is not None and container.status in ("starting", "running", "paused")
+    )
 
 
 def ended(container: Container | None) -> bool:

@@ -123,6 +123,7 @@ NOT_THERE = FileNotFoundError(errno.ENOENT, "No such file or directory", "/x/\x1
         (NOT_THERE, 125, "/x/\\x1b: No such file or directory"),
         (OSError(errno.EXDEV, "Invalid cross-device link", "/a", None, "/b"), 125, "/a and /b: Invalid cross-device link"),
         (OSError(errno.ENOSPC, "No space left on device"), 125, "No space left on device"),
+        (MemoryError(), 125, "out of memory"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )  # fmt: skip

@@ -78,6 +78,17 @@ def test_054_who_waits_for_years_waits(series: Docker, words: tuple[str, ...]) -
     assert waiting.returncode == 0
 
 
+def test_054_three_who_restart_one_at_once_wait_for_one_end_each(series: Docker) -> None:
+    series.ok("run", "-d", "--name", "c", "--network", "none", "busybox", "sleep", "1000")
+    many = [
+        subprocess.Popen([PROGRAM, "restart", "-t", "0", "c"], env=series.env, stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    told = [one.communicate(timeout=60)[1] for one in many]
+    assert ([one.returncode for one in many], told) == ([0] * 4, [b""] * 4)
+    assert series.inspect("c")["State"]["Running"]
+
+
 @pytest.mark.parametrize(
     "less", [("unshare", "-r"), ("setpriv", "--bounding-set", "-all")], ids=lambda less: less[0]
 )
