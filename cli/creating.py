@@ -95,7 +95,8 @@ def _mend_owner(session: Session, name: str) -> None:
 
 def creation_failure(container: Container) -> EffectFailure:
     """What kept it from being created; it is removed already."""
-    return EffectFailure.of(f"cannot create {container.name}", container.error or {"step": container.status})
+    error = container.error or {"step": container.status, "message": "meanwhile, by another command"}
+    return EffectFailure.of(f"cannot create {container.name}", error)
 
 
 def _argv(options: RunOptions, config: dict[str, Any]) -> list[str]:

@@ -6,6 +6,12 @@ import gc
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+else:
+    import _signal
+
 # Commands that need a monitor or a joiner, whose interpreter boots while this one imports click.
 ACCOMPANIED = frozenset({"run", "start", "restart", "exec"})
 _WITH_VALUE = frozenset({"-r", "--r", "-root", "--root", "-run-dir", "--run-dir"})
@@ -28,6 +34,8 @@ def main() -> None:
     code = 1
     try:
         _open_standard_files()
+        # Where it is ignored, the kernel reaps our children itself: waitpid(2) would not learn how one ended.
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         command = command_of(argv)
         trouble = _begin(command) if command in ACCOMPANIED else None
         code = _run(argv, trouble)

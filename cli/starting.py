@@ -73,6 +73,8 @@ def start(
         return companion
     if answer["event"] == "failed":
         raise StartFailed(answer["message"], answer["code"])
+    if answer["event"] == "exit":
+        raise StartFailed(f"cannot start {container.name}: it was told to end meanwhile", 125)
     why = f"{answer.get('message', answer['event'])}{defects.hint(session.root)}"
     raise StartFailed(f"cannot start {container.name}: {why}", 125)
 

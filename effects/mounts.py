@@ -32,6 +32,10 @@ _ATTRIBUTES = {
     "relatime": (0, syscalls.MOUNT_ATTR_NOATIME),
     "async": (0, 0),
 }
+# What overlayfs says of a file system that cannot hold its upper layer: another overlay, or one without extended attributes.
+_NO_UPPER = {
+    errno.EINVAL: "the file system cannot hold an overlay's upper layer [is it one itself? name a root elsewhere]"
+}
 _OPTION_PAGE = 4095  # bytes of options that mount(2) takes
 _MESSAGES = 4096
 
@@ -131,7 +135,10 @@ def overlay(lower: Sequence[str], upper: str, work: str, *, volatile: bool = Fal
             _forget_volatile(handles[-1])
         if len(options) > _OPTION_PAGE:
             raise OSError(errno.E2BIG, f"{len(lower)} layers are more than one mount can name")
-        syscalls.mount("overlay", names[-2], "overlay", 0, options)
+        try:
+            syscalls.mount("overlay", names[-2], "overlay", 0, options)
+        except OSError as error:
+            raise OSError(error.errno, _NO_UPPER.get(error.errno or 0, error.strerror), upper) from None
         return os.open(upper, flags)
     finally:
         for handle in handles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,34 @@ def test_054_three_who_restart_one_at_once_wait_for_one_end_each(series: Docker)
     told = [one.communicate(timeout=60)[1] for one in many]
     assert ([one.returncode for one in many], told) == ([0] * 4, [b""] * 4)
     assert series.inspect("c")["State"]["Running"]
+
+
+def test_054_a_caller_who_ignores_his_children_does_not_make_us_ignore_ours(
+    series: Docker, tmp_path: Path
+) -> None:
+    ignoring = ("env", "--ignore-signal=CHLD", PROGRAM)
+    for words in (
+        ("run", "--name", "c", "--network", "none", "busybox", "true"),
+        ("cp", "c:/bin/busybox", str(tmp_path / "busybox")),
+        ("export", "-o", str(tmp_path / "c.tar"), "c"),
+        ("import", str(tmp_path / "c.tar"), "imported"),
+        ("commit", "c", "committed"),
+    ):
+        done = call(series, *ignoring, *words)
+        assert (done.returncode, b"Traceback" in done.stderr) == (0, False), (words, done.stderr)
+
+
+def test_054_a_root_on_an_overlay_is_told_as_that(series: Docker) -> None:
+    """As in a container without a volume: overlayfs takes no upper layer there (EINVAL)."""
+    script = (
+        'mount -t tmpfs none . && cd "$PWD" && mkdir l u w m && mount -t overlay -o lowerdir=l,upperdir=u,workdir=w none m'
+        ' && exec "$0" -r m/root run --network none busybox true'
+    )
+    place = series.root.parent / "overlaid"
+    place.mkdir()
+    done = call(series, "unshare", "-m", "sh", "-c", f"cd {place} && {script}", PROGRAM)
+    assert done.returncode == 125
+    assert b"cannot hold an overlay's upper layer" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
