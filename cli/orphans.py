@@ -19,8 +19,12 @@ FOLDERS = ("containers", "staging", "layers")
 
 
 def find(session: Session) -> list[str]:
-    """Paths of containers, jobs and layers that the journal does not know and that nobody holds; so for links."""
+    """Paths of containers, jobs and layers that the journal does not know and that nobody holds; so for links.
+
+    And ways into containers that are not there (any more).
+    """
     found = [f"{LINK}{link['name']}" for link in _strays(session, LinuxHost())]
+    found += [path for path, container_id in _ways(session) if not session.locks.is_held(container_id)]
     for folder in FOLDERS:
         try:
             names = os.listdir(f"{session.root}/{folder}")
@@ -55,6 +59,39 @@ def _is_held(session: Session, link: Link) -> bool:
     )
 
 
+def _ways(session: Session) -> list[tuple[str, str]]:
+    """(ROOT/mnt/NAME, the container's id) of those that no container holds.
+
+    Such a link may reach the disk before the journal tells of it, which is not synced for the sake of what a boot takes along.
+    """
+    if session.places is None:
+        return []
+    folder, via = f"{session.root}/mnt", f"{session.places.run}/{session.places.root_id}/mnt"
+    try:
+        paths = [f"{folder}/{name}" for name in sorted(os.listdir(folder))]
+    except FileNotFoundError:
+        return []
+    found = [(path, _target(path).rpartition("/")) for path in paths]
+    ways = [(path, container_id) for path, (above, _, container_id) in found if above == via]
+    return [
+        (path, container_id) for path, container_id in ways if not _is_way_of(session, path, container_id)
+    ]
+
+
+def _target(path: str) -> str:
+    """Where a link leads to; "" for what is none, or is gone."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
+def _is_way_of(session: Session, path: str, container_id: str) -> bool:
+    c = session.world.containers.get(container_id)
+    rows = [*c.held, *c.leftovers] if c is not None else []
+    return any(row.kind == "root_link" and row.spec.get("link") == path for row in rows)
+
+
 def remove(session: Session, *, why: str) -> tuple[list[str], list[str]]:
     """Note that they are to go, and remove them; (what was removed, what could not be, which is told).
 
@@ -84,10 +121,27 @@ def _remove_link(session: Session, host: LinuxHost, name: str) -> bool:
     return link is not None
 
 
+def _remove_way(session: Session, host: LinuxHost, path: str) -> bool:
+    lock = session.locks.take(os.path.basename(_target(path)) or "gone")
+    if lock is None:
+        return False
+    try:
+        session.engine().refresh()
+        is_stray = any(path == way for way, _ in _ways(session))
+        if is_stray:
+            failpoints.step("remove a stray")
+            host.remove_file(path)
+        return is_stray
+    finally:
+        os.close(lock)
+
+
 def _remove_one(session: Session, host: LinuxHost, path: str) -> bool:
     if path.startswith(LINK):
         return _remove_link(session, host, path.removeprefix(LINK))
     folder, name = path.split("/")[-2:]
+    if folder == "mnt":
+        return _remove_way(session, host, path)
     lock = session.locks.take(_subject(name))
     if lock is None:
         return False

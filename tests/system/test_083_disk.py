@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -136,6 +137,22 @@ def test_083_s28_replay_removes_them_too_and_tells_of_it(machine: Machine) -> No
 
     assert all(f"removed {path}: no event tells of it" in out for path in strays)
     assert [event["why"] for event in machine.events() if event["t"] == "host.swept"] == ["replay"]
+
+
+def test_083_a_way_into_a_container_that_is_not_there_is_removed_and_no_other(machine: Machine) -> None:
+    """As a power cut leaves it that comes just after a start: the link is on the disk, what the journal had of it is not."""
+    for name in ("runs", "stopped"):
+        machine.ok("run", "-d", "--name", name, "busybox", "top")
+    folder = machine.root / "mnt"
+    (folder / "mine").symlink_to("/srv")
+    ways = {name: os.readlink(folder / name) for name in ("runs", "stopped")}
+    machine.ok("stop", "-t", "0", "stopped")
+    (folder / "stopped").symlink_to(ways["stopped"])
+    (folder / "gone").symlink_to(ways["runs"].rpartition("/")[0] + "/" + "0" * 64)
+    out = machine.ok("replay")
+
+    assert all(f"removed {folder}/{name}: no event tells of it" in out for name in ("stopped", "gone"))
+    assert sorted(os.listdir(folder)) == ["mine", "runs"]
 
 
 def test_083_prune_takes_what_has_ended_and_nothing_else(machine: Machine) -> None:
