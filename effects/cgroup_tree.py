@@ -140,7 +140,9 @@ def remove_unused(host: Host, hierarchies: list[Hierarchy], parent: str, name: s
     """A leaf that nobody is in any more; their parents too, where empty."""
     for hierarchy in hierarchies:
         directory = f"{hierarchy['path']}/{parent}"
-        if _removed(host, f"{directory}/{name}"):
+        leaf = f"{directory}/{name}"
+        # Who was just killed is listed no more, and may hold it still.
+        if _removed(host, leaf, 0 if host.pids_in(leaf) else _DYING):
             _removed(host, directory)
 
 
@@ -202,9 +204,9 @@ def _enable(host: Host, mount: str, parent: str, name: str, needs: dict[str, str
                 ) from error
 
 
-def _removed(host: Host, directory: str) -> bool:
+def _removed(host: Host, directory: str, seconds: float = 0) -> bool:
     try:
-        host.remove_cgroup(directory, 0)
+        host.remove_cgroup(directory, seconds)
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise

@@ -1,0 +1,42 @@
+"""A cgroup that several share goes with the last of them, though he has only just been killed."""
+
+from __future__ import annotations
+
+import pytest
+
+from effects import cgroup_tree
+from tests.fake_cgroups import CgroupNode
+from tests.fake_kernel import FakeKernel
+from tests.fakes import FakeHost
+
+PARENT, NAME = "mydocker-01234567", "servers"
+
+
+def leaves(host: FakeHost) -> list[CgroupNode]:
+    found = [host.kernel.tree.find(f"{one['path']}/{PARENT}/{NAME}") for one in host.hierarchies()]
+    return [node for node in found if isinstance(node, CgroupNode)]
+
+
+@pytest.fixture(params=["v1", "hybrid", "v2"])
+def host(request: pytest.FixtureRequest) -> FakeHost:
+    made = FakeHost(FakeKernel(request.param))
+    cgroup_tree.make(made, made.hierarchies(), PARENT, NAME, {})
+    assert len(leaves(made)) == len(made.hierarchies())
+    return made
+
+
+def test_one_that_an_ended_process_has_not_quite_left_goes_all_the_same(host: FakeHost) -> None:
+    for node in leaves(host):
+        node.lingering = True
+    cgroup_tree.remove_unused(host, host.hierarchies(), PARENT, NAME)
+
+    assert leaves(host) == []
+    assert not any(host.exists(f"{one['path']}/{PARENT}") for one in host.hierarchies())
+
+
+def test_one_that_another_lives_in_stays(host: FakeHost) -> None:
+    process = host.kernel.add_process({})
+    process.state, process.cgroups = "running", leaves(host)
+    cgroup_tree.remove_unused(host, host.hierarchies(), PARENT, NAME)
+
+    assert len(leaves(host)) == len(host.hierarchies())
