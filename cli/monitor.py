@@ -38,7 +38,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-
 FLUSH = 5.0  # seconds that a client may take to read its last message
 RETRY = 1_000_000_000  # ns until a journal that took no event is tried again: its disk may have room by then
 QUIET = 250  # milliseconds in which nothing was to be done

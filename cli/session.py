@@ -38,9 +38,8 @@ if TYPE_CHECKING:
     from cli.settler import Settler
     from eventstore.cursor import Cursor
 
-SNAPSHOT_EVERY = (
-    128  # events; to fold one takes 20 us, to save the world 1 ms and 15 us for each container in it
-)
+# Events; to fold one takes 20 us, to save the world 1 ms and 15 us for each container in it.
+SNAPSHOT_EVERY = 128
 # So many that a reader leaves one too: after an upgrade each would fold them all, until somebody writes.
 READERS_TOO = 8192
 FOLD = "2"  # to be changed when folding the same events gives another world in the same slots

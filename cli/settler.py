@@ -101,18 +101,18 @@ class Settler:
     def begin(
         self, container_id: str, until: Callable[[Container | None], bool], seconds: float, what: str
     ) -> Wait:
-        """After a decision: tell the container's monitor, if it has one. The wait is `carry_out`."""
+        """After a decision: tell the container's monitor, if it has one. The wait is as `carry_out`."""
         try:
-            connection = control.connect(self.engine.places.container(container_id))
-            if connection is not None:
-                connection.send({"op": "settle"})
-                connection.close()
-        except (TimeoutError, BrokenPipeError, ConnectionResetError):
-            pass  # it takes no more connections, or is ending: `carry_out` sees to it
+            told = self._tell_monitor(container_id)
+        except TimeoutError:
+            told = None  # it takes no more connections: `carry_out` will say so
 
         def wait() -> None:
+            end = time.monotonic() + seconds
             self.engine.refresh()
-            self.carry_out(container_id, until, seconds, what)
+            if told is not None:
+                self._hear(told, lambda: until(self.engine.world.containers.get(container_id)), end)
+            self.carry_out(container_id, until, max(0.0, end - time.monotonic()), what)
 
         return wait
 
@@ -189,18 +189,33 @@ class Settler:
     def _ask_monitor(self, container_id: str, done: Callable[[], bool], end: float) -> bool:
         """Tell the settler to look at the journal; True when something may have changed, False at `end`."""
         try:
-            connection = control.connect(self.engine.places.container(container_id))
+            connection = self._tell_monitor(container_id)
         except TimeoutError:
             return False  # it takes no more connections
         if connection is None:
-            # Held, but nobody listens yet: a command that creates it, or a monitor that starts or ends.
+            # Held, but nobody listens: a command that creates it, or a monitor that starts or ends.
             time.sleep(0.005)
             return time.monotonic() < end
+        return self._hear(connection, done, end)
+
+    def _tell_monitor(self, container_id: str) -> control.Connection | None:
+        """Have it look at the journal; None where nobody listens (any more). TimeoutError."""
+        connection = control.connect(self.engine.places.container(container_id))
+        if connection is None:
+            return None
         try:
             connection.send({"op": "settle"})
-            return self._await_change(connection, done, end)
         except (BrokenPipeError, ConnectionResetError):
-            return True  # it ended while we spoke: look again
+            connection.close()
+            return None
+        return connection
+
+    def _hear(self, connection: control.Connection, done: Callable[[], bool], end: float) -> bool:
+        """What comes of it; True when something may have changed, False at `end`."""
+        try:
+            return done() or self._await_change(connection, done, end)
+        except ConnectionResetError:
+            return True  # it ended while we listened: look again
         finally:
             connection.close()
 

@@ -160,22 +160,23 @@ def test_signals_of_the_caller_do_not_reach_it(program: str) -> None:
     assert told["blocked"] == 0
 
 
-def test_it_is_not_scheduled_in_real_time_whoever_started_it(program: str) -> None:
-    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+@pytest.mark.parametrize(
+    ("policy", "priority", "there"),
+    [
+        (os.SCHED_RR, 1, os.SCHED_OTHER),
+        (os.SCHED_FIFO, 1, os.SCHED_OTHER),
+        (os.SCHED_BATCH, 0, os.SCHED_BATCH),
+    ],
+)
+def test_a_real_time_policy_of_the_caller_does_not_reach_it_any_other_does(
+    program: str, policy: int, priority: int, there: int
+) -> None:
+    os.sched_setscheduler(0, policy, os.sched_param(priority))
     try:
         (told,), _ = _ask(program)
     finally:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    assert told["policy"] == os.SCHED_OTHER
-
-
-def test_another_policy_than_real_time_is_kept(program: str) -> None:
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    try:
-        (told,), _ = _ask(program)
-    finally:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    assert told["policy"] == os.SCHED_BATCH
+    assert told["policy"] == there
 
 
 def test_descriptors_may_swap_their_numbers(program: str) -> None:
