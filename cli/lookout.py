@@ -10,10 +10,12 @@ import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any, TypeAlias
 
     from cli.early import Companion
-    from effects.handler import Effects
+    from machine.engine import Effects
+    from machine.subjects import Subject
 
     Rows: TypeAlias = list[list[Any]]  # [kind, spec, facts] of each resource
 
@@ -46,14 +48,23 @@ class Lookout:
 
 
 def look(effects: Effects, rows: Rows, answer: int) -> None:
-    """The monitor's end: look, and say so. Where the kernel does not tell, the command will hear that itself."""
+    """The monitor's end: look, and say so."""
     try:
-        whole = all(effects.probe(kind, spec, facts) is not None for kind, spec, facts in rows)
-    except OSError:
-        whole = False
-    try:
-        os.write(answer, _WHOLE if whole else _NOT_WHOLE)
+        os.write(answer, _WHOLE if is_whole(effects, rows) else _NOT_WHOLE)
     except BrokenPipeError:
         return  # the command has gone, as we are about to hear
     finally:
         os.close(answer)
+
+
+def rows_of(subjects: Iterable[Subject]) -> Rows:
+    """All that these hold."""
+    return [[row.kind, row.spec, row.facts] for subject in subjects for row in subject.held]
+
+
+def is_whole(effects: Effects, rows: Rows) -> bool:
+    """Whether the kernel has all of these; where it does not tell, who goes to mend them will hear that himself."""
+    try:
+        return all(effects.probe(kind, spec, facts) is not None for kind, spec, facts in rows)
+    except OSError:
+        return False

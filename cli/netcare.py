@@ -10,15 +10,14 @@ import os
 import select
 import sys
 
-from effects import interpreter, syscalls
-from machine import plan_network
+from cli import lookout
+from effects import defects, interpreter, syscalls
+from machine import plan, plan_network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from cli.lookout import Rows
     from machine.engine import Engine
-    from machine.places import Places
     from machine.subjects import Container
 
 WAIT = 20_000  # milliseconds for the helper, which may have to wait for another command
@@ -27,14 +26,14 @@ _SIGKILL = 9
 
 def mend(engine: Engine, c: Container) -> None:
     """Return once its networks are whole, or cannot be made so now: the start will tell why."""
-    leases = plan_network.open_endpoints(c)
-    stand_on = [(row.kind, row.spec) for row in engine.world.host.held]
-    stand_on += [spec for one in leases for spec in _specs(engine.places, one)]
-    if all(_is_there(engine, kind, spec) for kind, spec in stand_on):
+    if lookout.is_whole(engine.effects, stands_on(engine, c)):
         return
     places, by = engine.places, str(engine.actor.by["cmd"])
-    ids = [one["network"] for one in leases]
-    pid = interpreter.spawn("cli.netcare", [], places.root, places.run, by, *ids, new_session=True)
+    ids = [one["network"] for one in plan_network.open_endpoints(c)]
+    try:
+        pid = interpreter.spawn("cli.netcare", [], places.root, places.run, by, *ids, new_session=True)
+    except OSError:
+        return  # no process more is to be had
     pidfd = os.pidfd_open(pid)
     try:
         poll = select.poll()
@@ -46,46 +45,38 @@ def mend(engine: Engine, c: Container) -> None:
     os.waitpid(pid, 0)
 
 
-def _is_there(engine: Engine, kind: str, spec: dict[str, Any]) -> bool:
-    try:
-        return engine.effects.probe(kind, spec, {}) is not None
-    except OSError:
-        return False  # the helper finds out more
-
-
-def _specs(places: Places, lease: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """What a start stands on, as far as a lease tells of it."""
-    lengths = [text.partition("/")[2] for text in lease["addresses"]]
-    mine = plan_network.mark(places, f"network {lease['network']}")
-    bridge = {
-        "device": lease["bridge"],
-        "gateways": [f"{one}/{length}" for one, length in zip(lease["gateways"], lengths, strict=True)],
-        "mark": mine,
-    }
-    network = {"device": lease["bridge"], "subnets": [], "internal": lease["internal"]}
-    rules = {
-        "table": plan_network.table(places),
-        "networks": [network],
-        "hosts": [],
-        "ports": [],
-        "mark": mine,
-    }
-    directory = plan_network.names_directory(places, lease["network"])
-    return [("bridge", bridge), ("rules", rules), ("dns", {"directory": directory})]
+def stands_on(engine: Engine, c: Container) -> Rows:
+    """What has to be there before the container's own part, as far as its leases tell of it."""
+    rows = lookout.rows_of([engine.world.host])
+    for one in plan_network.open_endpoints(c):
+        net = plan_network.of_lease(one)
+        for kind, key in plan.wanted(net):
+            rows.append([kind, plan.maker(kind)(net, engine.places, key), {}])
+    return rows
 
 
 def main() -> int:
     """In the helper: see that these networks of a root are whole. What keeps it from that is in the journal."""
+    from cli.report import exit_code_of
+
+    root, run, command, *ids = sys.argv[1:]
+    try:
+        _see(root, run, command, ids)
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is not None:
+            return code  # the world's doing
+        # Our stderr is nobody's.
+        defects.note(root, f"helper that mends the networks {' '.join(ids)}")
+        raise
+    return 0
+
+
+def _see(root: str, run: str, command: str, ids: list[str]) -> None:
     from cli import networking
     from cli.session import Session
     from machine import networks
-    from machine.errors import MachineError
 
-    root, run, command, *ids = sys.argv[1:]
     session = Session(root, run, command)
     found = (session.engine().world.networks.get(network_id) for network_id in ids)
-    try:
-        networking.ready(session, [net for net in found if net is not None and networks.exists(net)])
-    except MachineError:
-        return 1
-    return 0
+    networking.ready(session, [net for net in found if net is not None and networks.exists(net)])

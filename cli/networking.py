@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from cli import early
+from cli import early, lookout
 from cli.answers import NoAnswer
-from cli.lookout import Lookout
 from cli.report import line_of, say
 from cli.session import Session
 from machine import decide, networks, plan_network, ports
@@ -117,19 +116,18 @@ def _look_early(session: Session, wanted: list[Network]) -> None:
     """Have our monitor look whether `ready` will have anything to do, while we go on."""
     monitor = early.waiting("cli.monitor")
     if monitor is not None:
-        session.lookout = Lookout(monitor, _rows(session, wanted))
+        session.lookout = lookout.Lookout(monitor, _rows(session, wanted))
 
 
 def _is_seen_whole(session: Session, wanted: list[Network]) -> bool:
-    lookout, session.lookout = session.lookout, None
-    if lookout is None or not lookout.sees(_rows(session, wanted)):
+    question, session.lookout = session.lookout, None
+    if question is None or not question.sees(_rows(session, wanted)):
         return False
     return all(_is_settled(session, subject) for subject in (session.engine().world.host, *wanted))
 
 
 def _rows(session: Session, wanted: list[Network]) -> Rows:
-    subjects = (session.engine().world.host, *wanted)
-    return [[row.kind, row.spec, row.facts] for subject in subjects for row in subject.held]
+    return lookout.rows_of((session.engine().world.host, *wanted))
 
 
 def _is_settled(session: Session, subject: Standing) -> bool:
@@ -139,9 +137,8 @@ def _is_settled(session: Session, subject: Standing) -> bool:
 
 
 def _is_whole(session: Session, subject: Standing) -> bool:
-    probe = session.engine().effects.probe
-    there = (probe(row.kind, row.spec, row.facts) is not None for row in subject.held)
-    return _is_settled(session, subject) and all(there)
+    effects = session.engine().effects
+    return _is_settled(session, subject) and lookout.is_whole(effects, lookout.rows_of([subject]))
 
 
 def _settle(session: Session, stream: str) -> bool:

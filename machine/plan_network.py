@@ -48,6 +48,15 @@ def open_endpoints(c: Container) -> list[dict[str, Any]]:
 # --- of networks -------------------------------------------------------------------------------------
 
 
+def of_lease(one: dict[str, Any]) -> Network:
+    """The network that a lease is of, for who knows no more of it: a subnet is told by an address in it."""
+    net = Network(one["network"])
+    net.status, net.device, net.internal = "active", one["bridge"], one["internal"]
+    pairs = zip(one["addresses"], one["gateways"], strict=True)
+    net.subnets = [{"subnet": address, "gateway": gateway} for address, gateway in pairs]
+    return net
+
+
 def _bridge(net: Network, places: Places, _key: str) -> dict[str, Any]:
     return {
         "device": net.device,
