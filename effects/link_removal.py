@@ -33,7 +33,7 @@ class Removal:
         self._index = index
         self._watch = rtnetlink.watch_links()
         self._ended, theirs = os.pipe2(os.O_CLOEXEC)
-        self._refusal: list[OSError] = []
+        self._failure: list[Exception] = []
         self._thread = 0
         _thread.start_new_thread(self._ask, (rtnetlink.open_route(), theirs))
 
@@ -41,8 +41,8 @@ class Removal:
         self._thread = _thread.get_native_id()
         try:
             net.change("endpoint", [rtnetlink.delete_link(self._index)])
-        except OSError as error:
-            self._refusal.append(error)
+        except Exception as error:  # noqa: BLE001 - raised again by who waits for us
+            self._failure.append(error)
         finally:
             net.close()
             os.close(pipe)
@@ -58,8 +58,9 @@ class Removal:
                     return
         finally:
             self._watch.close()
-        if self._refusal and self._refusal[0].errno not in _GONE:
-            raise self._refusal[0]
+        for error in self._failure:
+            if not isinstance(error, OSError) or error.errno not in _GONE:
+                raise error
 
     def _is_told(self, poller: select.poll) -> bool:
         try:

@@ -114,3 +114,18 @@ def test_no_process_is_born_while_there_is_a_thread_of_the_hosts(
         host.spawn_init({})
 
     assert beside == [set()] * 5
+
+
+def test_a_defect_of_ours_is_no_removal(host: LinuxHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would see what a thread prints."""
+    index = made(host)
+
+    def breaks(_index: int) -> object:
+        raise ZeroDivisionError("on purpose")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rtnetlink, "delete_link", breaks)
+        with pytest.raises(ZeroDivisionError):
+            host.delete_link(index)
+
+    host.delete_link(index)
