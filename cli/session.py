@@ -46,8 +46,8 @@ FOLD = "2"  # to be changed when folding the same events gives another world in 
 
 
 def snapshot_code() -> str:
-    """Which snapshots this engine can use: those of the same fold into the same slots."""
-    return f"{FOLD}-{crc32(shape().encode()):08x}"
+    """Which snapshots this engine can use: those of the same events, by the same fold into the same slots."""
+    return f"{FOLD}-{SCHEMA.number}-{crc32(shape().encode()):08x}"
 
 
 class Session:

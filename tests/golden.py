@@ -211,6 +211,37 @@ def folded(disk: Lines) -> World:
     return world
 
 
+# Fields of events that hold more than one value, by names of ours; what is in others is the user's.
+NESTED = ("spec", "facts", "endpoints", "endpoint", "ports", "connection", "subnets")
+
+
+def shapes() -> dict[str, dict[str, str]]:
+    """What those fields have in them, as recorded today: "dns spec" -> key -> its types, "-" where it may be absent."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for scenario in SCENARIOS:
+        for event in lived(scenario).disk.events(SCHEMA):
+            for field in set(NESTED).intersection(event.fields):
+                _collect(found, f"{getattr(event, 'kind', event.tag)} {field}", getattr(event, field))
+    return {name: _keys(values) for name, values in sorted(found.items())}
+
+
+def _collect(found: dict[str, list[dict[str, Any]]], name: str, value: Any) -> None:
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, dict) and one:
+            found.setdefault(name, []).append(one)
+            for key in one:
+                if isinstance(one[key], list):
+                    _collect(found, f"{name} {key}", one[key])
+
+
+def _keys(values: list[dict[str, Any]]) -> dict[str, str]:
+    keys = sorted({key for value in values for key in value})
+    return {
+        key: "|".join(sorted({type(value[key]).__name__ if key in value else "-" for value in values}))
+        for key in keys
+    }
+
+
 def fingerprint(schema: Schema) -> dict[str, dict[str, str]]:
     """Tag -> field -> its type, and its default where it has one; in the order of the line."""
     found: dict[str, dict[str, str]] = {}

@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from effects import process_file
+from effects.failure import Failure
+from effects.handler import Effects
+from effects.registry import HANDLERS
 from eventstore.bulk import bulk_decoder
 from eventstore.codec import GENESIS, decode, encode, link_of, parse
 from eventstore.codec import link as chain_link
@@ -19,10 +23,11 @@ from eventstore.event import Event
 from machine.events import EVENTS, SCHEMA
 from machine.evolve_effects import UNREAD
 from machine.plan import leftover_steps, plan
+from machine.subjects import Held
 from machine.world import World
 from tests.event_order import violations
-from tests.golden import SCENARIOS, fingerprint, recorded
-from tests.world import PLACES
+from tests.golden import SCENARIOS, fingerprint, recorded, shapes
+from tests.world import PLACES, SECRETS, Computer
 
 HERE = Path(__file__).parent
 JOURNALS = sorted((HERE / "journals").glob("*.jsonl"))
@@ -84,6 +89,32 @@ def test_settling_a_golden_journal_plans_nothing(path: Path) -> None:
 
 
 @each
+def test_what_an_old_journal_tells_is_made_and_unmade_by_todays_handlers(path: Path) -> None:
+    """They are given specifications and facts as they were written then: a key that came since is an upcaster's to add."""
+    computer, world = Computer(), World()
+    computer.host.secrets[SECRETS] = process_file.encode(["/bin/sh"], {})
+    effects = Effects(HANDLERS, computer.host)
+
+    def unmake(row: Held) -> None:
+        effects.probe(row.kind, row.spec, row.facts)
+        assert not isinstance(effects.undo(row.kind, row.spec, row.facts), Failure)
+
+    event: Any
+    for event in events_of(path):
+        subject = world.subject(event.s)
+        world.apply(event)
+        if event.tag == "effect.undo" and subject is not None:
+            for row in (*subject.held, *subject.leftovers):
+                if (row.kind, row.key) == (event.kind, event.key):
+                    unmake(row)
+        elif event.tag in ("effect.do", "effect.change"):
+            getattr(effects, event.tag.removeprefix("effect."))(event.kind, event.spec)
+    for subject in world.subjects():
+        for row in reversed((*subject.leftovers, *subject.held)):
+            unmake(row)
+
+
+@each
 def test_a_golden_journal_is_in_order_and_has_no_anomaly(path: Path) -> None:
     events = events_of(path)
 
@@ -132,10 +163,16 @@ def test_the_events_are_those_of_their_schema_number() -> None:
     assert [[*fields] for fields in fingerprint(SCHEMA).values()] == [[*fields] for fields in known.values()]
 
 
+def test_specifications_and_leases_are_those_of_their_schema_number() -> None:
+    """A key came or went, which newer handlers will look for in rows of old: a new SCHEMA number and an upcaster."""
+    assert shapes() == json.loads((HERE / f"shapes-{SCHEMA.number}.json").read_bytes())
+
+
 def test_every_schema_so_far_has_its_fingerprint_and_its_journals() -> None:
     numbers = {int(path.stem.rpartition("-")[2]) for path in HERE.glob("schema-*.json")}
 
     assert numbers == set(range(1, SCHEMA.number + 1))
+    assert numbers == {int(path.stem.rpartition("-")[2]) for path in HERE.glob("shapes-*.json")}
     assert {int(path.name.partition(".")[0].rpartition("-")[2]) for path in JOURNALS} == numbers
 
 
