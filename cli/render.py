@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from cli.escape import json_line, safe
-from cli.template import Template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,6 +86,8 @@ def listing(
 def _templated(
     rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], form: str, known: Sequence[str]
 ) -> Iterator[str]:
+    from cli.template import Template
+
     with_headings = form.startswith("table ")
     template = Template(form.removeprefix("table "), known)
     lines = (template.fill(row) for row in rows)
@@ -151,6 +152,8 @@ def local_time(moment: int) -> str:
 def documents(found: Sequence[dict[str, Any]], form: str | None) -> list[str]:
     """What `inspect` prints: one JSON text, or with a template a line for each."""
     if form is not None:
+        from cli.template import Template
+
         template = Template(form)
         return [template.fill(document) for document in found]
     import json  # lists do without

@@ -1,126 +1,162 @@
-r"""The part of Go's templates that people give to `--format`: {{.Field.Sub}}, {{json .}}, a few functions.
-
-`\t` and `\n` outside the braces are a tab and a new line, as docker has it. No `if`, no `range`.
-"""
+"""Templates for `--format`, filled with rows and documents: Go's language, as far as `template_parse` knows it."""
 
 from __future__ import annotations
 
 from cli.escape import json_line, safe
+from cli.template_parse import OPTION, Parser
 from machine.errors import InvalidValue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
-_OPTION = "--format"
-_ESCAPES = {"t": "\t", "n": "\n", "\\": "\\", "r": "\r"}
-_FUNCTIONS = {"json": 0, "upper": 0, "lower": 0, "len": 0, "join": 1, "index": 1}  # arguments after the value
+    from cli.template_parse import Node, Operand, Pipeline
 
 
 class Template:
     """A template, checked against the fields it may ask for at the top level (any, where `known` is empty)."""
 
     def __init__(self, text: str, known: Sequence[str] = ()) -> None:
-        self.text, self.known = text, known
-        self.parts: list[str | list[str]] = []
-        rest = text
-        while rest:
-            before, opening, rest = rest.partition("{{")
-            self.parts.append(_unescaped(before))
-            inside, closing, rest = rest.partition("}}") if opening else ("", "}}", "")
-            if not closing:
-                raise InvalidValue(_OPTION, text, "a {{ without its }}")
-            if opening:
-                self.parts.append(self._checked(_words(inside, text)))
-
-    def _checked(self, words: list[str]) -> list[str]:
-        function, *arguments = words or [""]
-        if function.startswith(".") and not arguments:
-            self._field(function)
-        elif function not in _FUNCTIONS:
-            known = ", ".join(_FUNCTIONS)
-            raise InvalidValue(_OPTION, self.text, f"cannot do {function!r} [.Field and {known} are known]")
-        elif len(arguments) != 1 + _FUNCTIONS[function] or not arguments[0].startswith("."):
-            raise InvalidValue(_OPTION, self.text, f"{function} takes .Field and {_FUNCTIONS[function]} more")
-        else:
-            self._field(arguments[0])
-        return words
-
-    def _field(self, path: str) -> None:
-        first = path[1:].partition(".")[0]
-        if first and self.known and first not in self.known:
-            raise InvalidValue(_OPTION, self.text, f"no field .{first} [fields: {', '.join(self.known)}]")
+        self.text = text
+        self._tree = Parser(text, known).tree
 
     def fill(self, row: Mapping[str, Any], *, plain: bool = False) -> str:
         """One row's text, safe for a terminal. `plain`: without the functions, for headings."""
-        filled = []
-        for part in self.parts:
-            if isinstance(part, str):
-                filled.append(part)
+        return "".join(_Filling(self.text, row, plain=plain).shown(self._tree, row))
+
+
+class _Filling:
+    def __init__(self, text: str, row: Mapping[str, Any], *, plain: bool) -> None:
+        self.text, self.row, self.plain = text, row, plain
+        self.variables: dict[str, Any] = {}
+
+    def _error(self, why: str) -> InvalidValue:
+        return InvalidValue(OPTION, self.text, why)
+
+    def shown(self, tree: Sequence[Node], dot: Any) -> Iterator[str]:
+        for node in tree:
+            if isinstance(node, str):
+                yield node
                 continue
-            words = part[1:2] if plain and len(part) > 1 else part
-            filled.append(safe(self._value(words, row)) if words[0] != "json" else self._value(words, row))
-        return "".join(filled)
+            word, names, pipeline, body, other = node
+            value = self._value(pipeline, dot, may_lack=word in ("if", "with"))
+            if word == "range":
+                yield from self._each(names, value, body, other, dot)
+                continue
+            if names:
+                self.variables[names[-1]] = value
+            if word != "show":
+                yield from self.shown(body if value else other, value if word == "with" and value else dot)
+            elif not names:
+                yield self._printed(pipeline[-1][0], value)
 
-    def _value(self, words: list[str], row: Mapping[str, Any]) -> str:
-        if len(words) == 1:
-            return _text(self._look(words[0], row))
-        function, path, *arguments = words
-        value = self._look(path, row)
-        match function:
-            case "json":
-                return json_line(value)
-            case "upper":
-                return _text(value).upper()
-            case "lower":
-                return _text(value).lower()
-            case "len" if isinstance(value, (str, list, dict)):
-                return str(len(value))
-            case "join" if isinstance(value, list):
-                return arguments[0].join(map(_text, value))
-            case "index" if isinstance(value, dict):
-                return _text(value.get(arguments[0], ""))
-            case "index" if (
-                isinstance(value, list) and arguments[0].isdecimal() and int(arguments[0]) < len(value)
-            ):
-                return _text(value[int(arguments[0])])
-        raise InvalidValue(_OPTION, self.text, f"{function} does not apply to {path}")
+    def _printed(self, last: Operand, value: Any) -> str:
+        """What stands in the template itself, and JSON, holds no escape that is not meant."""
+        if self.plain or last[:2] not in (("call", "json"), ("call", "println")):
+            return _text(value) if last[0] == "text" else safe(_text(value))
+        return str(value) if last[1] == "json" else safe(value[:-1]) + value[-1]
 
-    def _look(self, path: str, row: Mapping[str, Any]) -> Any:
-        value: Any = row
-        for key in path[1:].split(".") if path != "." else ():
+    def _each(
+        self, names: list[str], value: Any, body: Sequence[Node], other: Sequence[Node], dot: Any
+    ) -> Iterator[str]:
+        if value and not isinstance(value, (list, dict)) and not self.plain:
+            raise self._error("range is for lists and maps")
+        if not value or self.plain:
+            yield from self.shown(other, dot)
+            return
+        for key, one in sorted(value.items()) if isinstance(value, dict) else enumerate(value):
+            self.variables |= dict(zip(names[-2:], [key, one][-len(names) :], strict=True)) if names else {}
+            yield from self.shown(body, one)
+
+    def _value(self, pipeline: Pipeline, dot: Any, *, may_lack: bool = False) -> Any:
+        piped: list[Any] = []
+        for command in pipeline:
+            head, *rest = command
+            if head[0] != "call":
+                piped = [self._operand(head, dot, may_lack=may_lack)]
+            elif self.plain:
+                fields = [operand for operand in rest if operand[0] != "text"]
+                piped = [self._operand(fields[0], dot, may_lack=may_lack)] if fields else piped or [""]
+            else:
+                values = [self._operand(operand, dot, may_lack=may_lack) for operand in rest]
+                piped = [self._call(head[1], [*values, *piped], _named(rest[0]) if rest else "what is piped")]
+        return piped[0]
+
+    def _operand(self, operand: Operand, dot: Any, *, may_lack: bool) -> Any:
+        kind, start, *keys = operand
+        if kind == "text":
+            return start
+        if kind == "pipe":
+            return self._look(self._value(start, dot, may_lack=may_lack), "()", keys[0], may_lack=may_lack)
+        if start in (".", "$"):
+            return self._look(dot if start == "." else self.row, start[1:], keys[0], may_lack=may_lack)
+        if start not in self.variables:
+            raise self._error(f"no variable {start}")
+        return self._look(self.variables[start], start, keys[0], may_lack=may_lack)
+
+    def _look(self, value: Any, start: str, keys: Sequence[str], *, may_lack: bool) -> Any:
+        for key in keys:
             if not isinstance(value, dict) or key not in value:
+                if may_lack:  # asked for by a condition
+                    return None
+                path = f"{start}.{'.'.join(keys)}"
                 fields = ", ".join(value) if isinstance(value, dict) and value else "none"
-                raise InvalidValue(_OPTION, self.text, f"no field {key!r} in {path} [fields: {fields}]")
+                raise self._error(f"no field {key!r} in {path} [fields: {fields}]")
             value = value[key]
         return value
 
+    def _call(self, function: str, values: list[Any], what: str) -> Any:
+        value, *more = values
+        match function:
+            case "json":
+                return json_line(value)
+            case "upper" | "lower" | "title":
+                return getattr(_text(value), function)()
+            case "len" if isinstance(value, (str, list, dict)):
+                return len(value)
+            case "join" if isinstance(value, list):
+                return str(more[0]).join(map(_text, value))
+            case "split" if more[0]:
+                return _text(value).split(str(more[0]))
+            case "index":
+                return self._index(value, more, what)
+            case "eq" | "ne":
+                return (value == more[0]) == (function == "eq")
+            case "not":
+                return not value
+            case "and" | "or":
+                return next((one for one in values if bool(one) == (function == "or")), values[-1])
+            case "print" | "println":
+                return (
+                    "".join(map(_text, values))
+                    if function == "print"
+                    else " ".join(map(_text, values)) + "\n"
+                )
+            case _:
+                raise self._error(f"{function} does not apply to {what}")
 
-def _words(inside: str, text: str) -> list[str]:
-    """What stands between the braces: words, and "quoted" ones without their quotes."""
-    words, rest = [], inside.strip().strip("-").strip()
-    while rest:
-        if rest[0] in '"`':
-            word, closing, rest = rest[1:].partition(rest[0])
-            if not closing:
-                raise InvalidValue(_OPTION, text, "a quote without its end")
-        else:
-            word, _, rest = rest.partition(" ")
-        words.append(word)
-        rest = rest.lstrip()
-    return words
+    def _index(self, value: Any, keys: Sequence[Any], what: str) -> Any:
+        for key in keys:
+            if isinstance(value, dict):
+                value = value.get(str(key), "")
+            elif isinstance(value, list) and str(key).isdecimal() and int(key) < len(value):
+                value = value[int(key)]
+            else:
+                raise self._error(f"index does not apply to {what}")
+        return value
 
 
-def _unescaped(text: str) -> str:
-    made, rest = "", text
-    while rest:
-        before, slash, rest = rest.partition("\\")
-        made += before
-        if slash:
-            made += _ESCAPES.get(rest[:1], slash + rest[:1])
-            rest = rest[1:]
-    return made
+def _named(operand: Operand) -> str:
+    """As it was typed, about."""
+    kind, start, *keys = operand
+    return (
+        f"{start.rstrip('.')}.{'.'.join(keys[0])}"
+        if kind == "path"
+        else "(...)"
+        if kind == "pipe"
+        else repr(start)
+    )
 
 
 def _text(value: object) -> str:

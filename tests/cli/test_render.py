@@ -101,10 +101,21 @@ ROWS: list[dict[str, Any]] = [
         "Mounts": ["/x", "/y"],
         "Pid": 7,
         "Tty": True,
+        "Nothing": None,
+        "Inner": {"80/tcp": [{"HostPort": "8080"}]},
     },
-    {"Names": "database-01", "Status": "exited", "Labels": {}, "Mounts": [], "Pid": None, "Tty": False},
+    {
+        "Names": "database-01",
+        "Status": "exited",
+        "Labels": {},
+        "Mounts": [],
+        "Pid": None,
+        "Tty": False,
+        "Nothing": None,
+        "Inner": {},
+    },
 ]
-FIELDS = ["Mounts", "Pid", "Tty"]
+FIELDS = ["Mounts", "Pid", "Tty", "Nothing", "Inner"]
 
 
 def listed(form: str, rows: list[dict[str, Any]] | None = None) -> list[str]:
@@ -128,7 +139,19 @@ def listed(form: str, rows: list[dict[str, Any]] | None = None) -> list[str]:
         ("{{.Labels}}", '{"a.b":"c"}'),
         ("constant", "constant"),
         ("a\\nb\\\\c", "a\nb\\c"),
-        ("{{- .Names -}}", "web"),
+        ("a {{- .Names -}} b", "awebb"),
+        ("{{.Names | upper | json}}", '"WEB"'),
+        ("{{if .Pid}}up{{else}}down{{end}}{{if .Nothing}}x{{end}}", "up"),
+        ('{{if eq .Status "exited"}}1{{else if .Tty}}2{{else}}3{{end}}', "2"),
+        ("{{range .Mounts}}[{{.}}]{{end}}{{range .Nothing}}x{{else}}none{{end}}", "[/x][/y]none"),
+        ("{{range $n, $m := .Mounts}}{{$n}}={{$m}} {{$.Names}};{{end}}", "0=/x web;1=/y web;"),
+        ("{{range $key, $value := .Labels}}{{$key}}: {{$value}}{{end}}", "a.b: c"),
+        ('{{range .Mounts}}{{.}}{{"\\n"}}{{end}}', "/x\n/y\n"),
+        ("{{range .Mounts}}{{println . $.Pid}}{{end}}", "/x 7\n/y 7\n"),
+        ("{{with .Labels}}{{len .}}{{end}}{{$p := .Pid}}{{$p}}", "17"),
+        ("{{/* nothing */}}{{not .Pid}} {{and .Pid .Names}} {{or .Nothing .Names}}", "false web web"),
+        ('{{(index .Inner "80/tcp" 0).HostPort}}', "8080"),
+        ("{{range $p, $at := .Inner}}{{$p}} -> {{(index $at 0).HostPort}}{{end}}", "80/tcp -> 8080"),
     ],
 )
 def test_a_template_prints_what_gos_would(form: str, first: str) -> None:
@@ -159,14 +182,23 @@ def test_a_table_template_has_headings() -> None:
 @pytest.mark.parametrize(
     ("form", "why"),
     [
-        ("{{.Nme}}", "no field .Nme [fields: Names, Status, Labels, Mounts, Pid, Tty]"),
+        ("{{.Nme}}", "no field .Nme [fields: Names, Status, Labels, Mounts, Pid, Tty, Nothing, Inner]"),
         ("{{json .Nope}}", "no field .Nope"),
         ("table {{.Nope}}", "no field .Nope"),
         ("{{.Names", "a {{ without its }}"),
         ("{{}}", "cannot do ''"),
         ("{{Names}}", "cannot do 'Names'"),
-        ("{{range .Mounts}}{{end}}", "cannot do 'range'"),
-        ("{{.Names | upper}}", "cannot do '.Names'"),
+        ("{{range .Mounts}}{{.}}", "range without its end"),
+        ("{{if .Pid}}{{else}}", "if without its end"),
+        ("{{.Names}}{{end}}", "end without its beginning"),
+        ("{{len (.Names}}", "a ( without its )"),
+        ("{{.Names)}}", ") without its beginning"),
+        ("{{.Names .Status}}", "cannot do '.Names'"),
+        ("{{upper | .Names}}", "upper takes .Field and 0 more"),
+        ("{{.Names | .Status}}", "cannot do '.Status'"),
+        ("{{if .Nope}}{{end}}", "no field .Nope"),
+        ("{{x := .Names}}", "expected $NAME before :="),
+        ("{{printf .Names}}", "cannot do 'printf'"),
         ('{{index .Labels "a}}', "a quote without its end"),
         ("{{index .Labels}}", "index takes .Field and 1 more"),
         ("{{join .Names}}", "join takes .Field and 1 more"),
@@ -184,6 +216,9 @@ def test_a_template_that_cannot_be_is_refused_before_any_row(form: str, why: str
     ("form", "why"),
     [
         ("{{.Names.Deep}}", "no field 'Deep'"),
+        ("{{range .Labels.x}}{{end}}", "no field 'x' in .Labels.x"),
+        ("{{range .Names}}{{end}}", "range is for lists and maps"),
+        ("{{$nobody}}", "no variable $nobody"),
         ("{{.Labels.x}}", "no field 'x' in .Labels.x [fields: a.b]"),
         ('{{join .Names ","}}', "join does not apply to .Names"),
         ("{{index .Mounts 2}}", "index does not apply to .Mounts"),
