@@ -60,11 +60,11 @@ def name(text: str, what: str = "name") -> str:
 
 
 def hostname(text: str, what: str = "hostname") -> str:
-    """A host's name as RFC 1123 has it, of at most 64 characters."""
+    """A host's name of at most 64 characters, as RFC 1123 has it; with `_` too, which names of services have."""
     for part in text.split("."):
         fits = 0 < len(part) <= MAX_DNS_LABEL and part[0] != "-" and part[-1] != "-"
-        if not fits or not (_ALNUM | {"-"}).issuperset(part):
-            raise InvalidValue(what, text, "expected letters, digits and - in parts joined by dots")
+        if not fits or not (_ALNUM | {"-", "_"}).issuperset(part):
+            raise InvalidValue(what, text, "expected letters, digits, - and _ in parts joined by dots")
     if len(text) > MAX_HOSTNAME:
         raise InvalidValue(what, text, f"longer than {MAX_HOSTNAME} characters")
     return text

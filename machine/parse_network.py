@@ -61,11 +61,16 @@ def mac(text: str, what: str = "--mac-address") -> str:
 
 
 def host(text: str, what: str = "--add-host") -> str:
-    """NAME:ADDRESS; host-gateway stands for the host's own."""
-    name, colon, address = text.partition(":")
-    if not colon:
+    """NAME:ADDRESS, or NAME=ADDRESS; host-gateway stands for the host's own."""
+    end = next((place for place, char in enumerate(text) if char in ":="), 0)
+    name, address = text[:end], text[end + 1 :]
+    if not name:
         raise InvalidValue(what, text, "expected NAME:ADDRESS")
     bare = address[1:-1] if address[:1] == "[" and address[-1:] == "]" else address
+    if bare != HOST_GATEWAY and addresses.number_of(bare) is None:
+        raise InvalidValue(
+            what, text, f"expected an address such as 192.168.10.2 after the name, or {HOST_GATEWAY}"
+        )
     return f"{parse.hostname(name, what)}:{bare if bare == HOST_GATEWAY else any_address(bare, what)}"
 
 

@@ -42,7 +42,7 @@ def test_the_model_is_one_of_four(line: str, model: str) -> None:
 def test_what_was_said_becomes_settings_and_nothing_else_does() -> None:
     asked = said(
         "--publish=80:8080 --publish=53/udp --expose=81 --publish-all=true --dns=9.9.9.9 --dns-search=x.y"
-        " --dns-option=ndots:2 --add-host=db:10.0.0.9 --add-host=up:host-gateway --ip=10.0.0.2 --network-alias=a"
+        " --dns-option=ndots:2 --add-host=db:10.0.0.9 --add-host=up:host-gateway --add-host=my_db=fd00::9 --ip=10.0.0.2 --network-alias=a"
     )
 
     assert asked.settings() == {
@@ -55,7 +55,7 @@ def test_what_was_said_becomes_settings_and_nothing_else_does() -> None:
         "dns": ["9.9.9.9"],
         "dns_search": ["x.y"],
         "dns_options": ["ndots:2"],
-        "hosts": ["db:10.0.0.9", "up:host-gateway"],
+        "hosts": ["db:10.0.0.9", "up:host-gateway", "my_db:fd00::9"],
     }
     assert (asked.address, asked.aliases) == ({"ip": "10.0.0.2", "ip6": "", "mac": ""}, ["a"])
     assert said("").settings() == {}
