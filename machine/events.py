@@ -110,6 +110,7 @@ class ContainerDisconnected(Event, tag="container.disconnected"):
 
     network: str
     ports: list[dict[str, Any]] = []  # noqa: RUF012 - a default that is never changed
+    name: str = ""  # of the network
 
 
 class ContainerHealthChanged(Event, tag="container.health_changed"):

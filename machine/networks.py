@@ -214,10 +214,10 @@ def disconnect(world: World, reference: str, container: str) -> Decision:
     mine = [one for one in c.setting("connections") if one["network"] in wanted or one["name"] in wanted]
     if not mine:
         raise NotConnected(c.name, reference)
-    network_id = mine[0]["network"]
+    network_id, name = mine[0]["network"], mine[0]["name"]
     left = [one for one in c.endpoints if one["network"] != network_id]
     ports = ports_of(c, left)
-    return [(c.stream, ev.ContainerDisconnected(network=network_id, ports=ports))]
+    return [(c.stream, ev.ContainerDisconnected(network=network_id, ports=ports, name=name))]
 
 
 def _is_known(world: World, reference: str) -> bool:

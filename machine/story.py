@@ -273,7 +273,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "container.renamed": lambda e: f"renamed to {e.name}",
     "container.updated": _updated,
     "container.connected": _connected,
-    "container.disconnected": lambda e: f"disconnected from network {e.network[:SHORT]}",
+    "container.disconnected": lambda e: f"disconnected from network {e.name or e.network[:SHORT]}",
     "container.health_changed": _health,
     "exec.started": _exec_started,
     "exec.exited": _exec_exited,

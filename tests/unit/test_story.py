@@ -58,6 +58,8 @@ def test_every_kind_of_resource_has_a_name() -> None:
 @pytest.mark.parametrize(
     ("event", "told"),
     [
+        (ev.ContainerDisconnected(network="a" * 64, name="shop"), "disconnected from network shop"),
+        (ev.ContainerDisconnected(network="a" * 64), "disconnected from network aaaaaaaaaaaa"),
         (ev.EffectDo(kind="cgroup", key="c", spec={}), "about to make its cgroup"),
         (ev.EffectDone(verb="do", kind="cgroup", key="c"), "made its cgroup"),
         (
