@@ -95,7 +95,8 @@ def common(host: Host, *, outward: bool) -> list[str]:
         "--no-hosts",
         "--domain-needed",  # a name without a dot is one of ours, or none
         "--log-facility=/dev/null",
-        *([] if outward else ["--no-resolv"]),
+        # All names are ours then, and what is none of them is nobody's: said at once. "Refused", libraries ask again.
+        *([] if outward else ["--no-resolv", "--local=/#/"]),
         *_user(host),
     ]
 

@@ -26,11 +26,11 @@ def found(guest: Guest, name: str) -> list[str]:
 def test_100_network_names_and_aliases_are_found(net: Net) -> None:
     net.network("n1", "192.168.30.0/24")
     web = net.guest(
-        "web", "-net", "n1", "--network-alias", "www", "--network-alias", "shop", "--hostname", "h1"
+        "web", "-net", "n1", "--network-alias", "www", "--network-alias", "my_db", "--hostname", "h1"
     )
     asker = net.guest("asker", "-net", "n1")
 
-    for name in ("web", "www", "shop", "h1", web.inspected["Id"][:12], "WEB"):
+    for name in ("web", "www", "my_db", "h1", web.inspected["Id"][:12], "WEB"):
         assert found(asker, name) == [web.ip], name
     assert " 0% packet loss" in asker.sh("ping -c1 -W2 www")
     assert found(web, "asker") == [asker.ip]
@@ -106,6 +106,16 @@ def test_100_network_names_of_an_internal_network_stay_inside(net: Net) -> None:
 
     assert found(asker, "web") == [web.ip]
     assert found(asker, net.lab.SITE) == []
+
+
+def test_100_network_names_of_an_internal_network_are_there_or_not_and_never_refused(net: Net) -> None:
+    # Who is refused asks the next server, or again: with musl for five seconds, and without the address it has.
+    net.network("n1", "192.168.30.0/24", "--internal")
+    net.guest("web", "-net", "n1", "--network-alias", "api.example.org")
+    asker = net.guest("asker", "-net", "n1")
+
+    assert asker.docker("exec", "asker", "nslookup", net.lab.SITE).stdout.count("NXDOMAIN") == 2  # A and AAAA
+    assert "can't find" not in asker.sh("nslookup api.example.org")
 
 
 def test_100_network_servers_of_ones_own_choice(net: Net) -> None:
