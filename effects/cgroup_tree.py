@@ -21,6 +21,9 @@ SERVERS = "servers"  # and the one of the name servers
 _TRIES = 50  # of making a directory whose parent others remove when they find it empty
 _DYING = 2.0  # seconds that an ended process may hold its cgroup
 _KILLING = 10.0
+# While we make it and enter it, others may remove a leaf that they find empty: it is gone before we open a file of it,
+# or after that; or somebody makes it again, and it takes nobody yet, since its cpuset is empty.
+_SNATCHED = (errno.ENOENT, errno.ENODEV, errno.ENOSPC)
 _V2_CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
 
 
@@ -90,20 +93,11 @@ def enter(host: Host, parent: str, name: str) -> Facts:
     For a monitor, off any path that somebody waits for: on version 2 the move takes some 12 ms.
     """
     for attempt in range(_TRIES):
-        hierarchies = host.hierarchies()
-        make(host, hierarchies, parent, name, {})
-        facts = facts_of(host, hierarchies, f"{parent}/{name}")
-        where = places(facts)
-        files = [*where["joins"], *([f"{where['cgroup2']}/cgroup.procs"] if where["cgroup2"] else [])]
         try:
-            for file in files:
-                host.write_control(file, "0")
-        except FileNotFoundError:
-            # Somebody removed the leaf, which was empty still.
-            if attempt == _TRIES - 1:
+            return _entered(host, parent, name)
+        except OSError as error:
+            if error.errno not in _SNATCHED or isinstance(error, StepFailed) or attempt == _TRIES - 1:
                 raise
-        else:
-            return facts
     raise AssertionError
 
 
@@ -151,6 +145,18 @@ def thaw(host: Host, leaves: list[str]) -> None:
     for leaf in leaves:
         if host.exists(f"{leaf}/freezer.state"):
             host.write_control(f"{leaf}/freezer.state", "THAWED")
+
+
+def _entered(host: Host, parent: str, name: str) -> Facts:
+    hierarchies = host.hierarchies()
+    make(host, hierarchies, parent, name, {})
+    facts = facts_of(host, hierarchies, f"{parent}/{name}")
+    where = places(facts)
+    for file in where["joins"]:
+        host.write_control(file, "0")
+    if where["cgroup2"]:
+        host.write_control(f"{where['cgroup2']}/cgroup.procs", "0")
+    return facts
 
 
 def _make_leaf(host: Host, mount: str, parent: str, name: str) -> None:

@@ -124,3 +124,30 @@ def test_neighbours_that_come_and_go_at_once_do_not_disturb_each_other(real: Lin
                 os._exit(status)
         children.append(child)
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0, 0]
+
+
+def test_a_cgroup_that_several_share_takes_one_while_another_who_left_it_empty_removes_it(
+    real: LinuxBench,
+) -> None:
+    """A monitor comes as the only other one goes, a network's server as the last of the others ends.
+
+    The kernel refuses in four ways: the directory is gone, before or after it was opened, and what was made in its
+    place has no CPUs yet, or fewer files.
+    """
+    parent = f"mydocker-{real.root_id}"
+    children = []
+    for _number in range(4):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                for _turn in range(100):
+                    facts = cgroup_tree.enter(real.host, parent, cgroup_tree.MONITORS)
+                    cgroup_tree.leave(real.host, facts)
+                status = 0
+            except OSError as error:
+                print(error)
+            finally:
+                os._exit(status)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0, 0]
