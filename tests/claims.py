@@ -10,7 +10,6 @@ from typing import Any
 from eventstore.verify import verify
 from tests.machines import Machine
 from tests.network_claims import servers, unowned
-from tests.system.conftest import CGROUPS
 from tests.waiting import until
 
 SETTLED = 5.0  # seconds for what is on its way
@@ -65,10 +64,8 @@ def _descendants(pid: int) -> set[int]:
 
 
 def _no_cgroup_is_left(found: Found) -> list[str]:
-    parent = f"mydocker-{found.machine.root_id}"
-    there = {
-        path.name for path in [*CGROUPS.glob(f"*/{parent}/*"), *CGROUPS.glob(f"{parent}/*")] if path.is_dir()
-    }
+    own = f"mydocker-{found.machine.root_id}"
+    there = {path.name for path in found.machine.cgroups() if path.parent.name == own}
     known = {*found.live.values(), *(["monitors"] if found.live else [])}
     known |= {"servers"} if found.machine.networks() else set()
     return [f"cgroup {name}" for name in there - known]

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 from effects import syscalls_process as kernel
+from tests import cgroups
 
 # A shared or slow machine is no failure: the suite as a whole is timed, not an example.
 settings.register_profile("default", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -47,6 +48,13 @@ def set_up(device: str) -> None:
         request = struct.pack("16sh14x", device.encode(), 0)
         (flags,) = struct.unpack_from("h", fcntl.ioctl(door, get, request), 16)
         fcntl.ioctl(door, put, struct.pack("16sh14x", device.encode(), flags | up))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_cgroup_stays() -> Iterator[None]:
+    """A namespace of the network goes with our processes; cgroups stay until somebody removes them."""
+    yield
+    assert cgroups.left() == []
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from typing import Any
 from effects import cgroup_tree, identity
 from effects.cgroup import Cgroup
 from effects.linux import LinuxHost
+from tests import cgroups
 
 ENTER = 'for file in $JOIN; do echo 0 > "$file"; done; echo in; exec "$@"'
 
@@ -68,8 +69,10 @@ class Inmate:
 def inmate(*argv: str, **limits: Any) -> Iterator[Inmate]:
     """The program runs; afterwards nothing of it is left."""
     host, handler = LinuxHost(), Cgroup()
+    root_id = os.urandom(4).hex()
+    cgroups.note(root_id)
     spec = {
-        "parent": f"mydocker-{os.urandom(4).hex()}",
+        "parent": f"mydocker-{root_id}",
         "name": os.urandom(32).hex(),
         "limits": limits,
         "privileged": True,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import signal
 import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
 
-from tests import network_claims, waiting
-from tests.system.conftest import CGROUPS, PROGRAM, Docker, our_processes
+from tests import cgroups, network_claims
+from tests.system.conftest import PROGRAM, Docker
 
 # Of the tests' own network namespace.
 FORWARDING = (Path("/proc/sys/net/ipv4/ip_forward"), Path("/proc/sys/net/ipv6/conf/all/forwarding"))
@@ -27,21 +24,6 @@ class Machine(Docker):
         return subprocess.Popen(
             [*self.prefix, PROGRAM, *self.words(args)], env={**self.env, **(more_env or {})}, **more
         )
-
-    def cgroups(self) -> list[Path]:
-        """The root's cgroups in all hierarchies, those below first."""
-        parent = f"mydocker-{self.root_id}"
-        tops = [*CGROUPS.glob(parent), *CGROUPS.glob(f"*/{parent}")]
-        found = [path for top in tops for path in top.rglob("*") if path.is_dir()]
-        return [*sorted(found, key=lambda path: -len(path.parts)), *tops]
-
-    def processes(self) -> list[int]:
-        """All that lives of this root: commands, monitors, containers."""
-        found = {pid for pid, _ in our_processes(self)}
-        for path in self.cgroups():
-            with contextlib.suppress(OSError):
-                found |= {int(pid) for pid in (path / "cgroup.procs").read_text().split()}
-        return sorted(pid for pid in found if _lives(pid))
 
     def clear(self) -> None:
         """No container, no image but the first, no file that a command of `tests.kills` left."""
@@ -77,14 +59,6 @@ class Machine(Docker):
             case _:
                 raise AssertionError(what)
 
-    def kill(self, *pids: int) -> None:
-        """SIGKILL, and wait until they are dead."""
-        assert 0 not in pids, "that would be our own process group"
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        waiting.ended(*pids)
-
     def lose_run_dir(self) -> None:
         shutil.rmtree(self.run_dir, ignore_errors=True)
 
@@ -94,7 +68,7 @@ class Machine(Docker):
         What it cannot take here are writes that were not synced; tests/vm switches a whole machine off.
         """
         self.kill(*self.processes())
-        self.sweep_cgroups()
+        cgroups.remove(self.root_id)
         network_claims.forget([], self.root_id, self.run_dir)
         for path in FORWARDING:
             path.write_text("0")
@@ -104,15 +78,3 @@ class Machine(Docker):
         boot.write_text(f"{uuid.uuid4()}\n")
         private = ["unshare", "--mount", "--propagation", "private"]
         self.prefix = [*private, "sh", "-c", IN_ANOTHER_BOOT, str(boot)]
-
-    def sweep_cgroups(self) -> None:
-        """Remove them; nothing lives in them any more."""
-        for path in self.cgroups():
-            waiting.remove_cgroup(path)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import secrets
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,11 @@ from effects.identity import identity
 from effects.linux import LinuxHost
 from effects.nft_text import closed_table
 from effects.registry import HANDLERS
+from tests import cgroups
 from tests.lab import Lab, Machine, lab
 
 Spec = dict[str, Any]
-TABLE, MARK = "mydocker-0badcafe", "mydocker 0badcafe"
+ROOT_ID = secrets.token_hex(4)  # another run on this machine has another
 
 
 class Network:
@@ -92,9 +94,10 @@ class Guest:
 class Kit:
     """What the host of the lab holds. One root id; another kit may stand for another root."""
 
-    def __init__(self, made: Lab, base: Path, *, root_id: str = "0badcafe") -> None:
+    def __init__(self, made: Lab, base: Path, *, root_id: str = ROOT_ID) -> None:
         self.lab, self.base = made, base
         self.table, self.mark = f"mydocker-{root_id}", f"mydocker {root_id}"
+        cgroups.note(root_id)
         self.host = LinuxHost()
         self.turned_on: list[str] = []
         self.done: list[tuple[str, Spec]] = []

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pexpect
 
-from tests import waiting
+from tests import cgroups
 from tests.lab import Lab, Machine, Place, pids_there, snapshot
-from tests.system.conftest import CGROUPS, PROGRAM, Docker, left_behind, our_processes
+from tests.system.conftest import PROGRAM, Docker, left_behind
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 SUBNET = ("network", "create", "--driver", "bridge", "--subnet")
@@ -94,24 +92,13 @@ class Net(Docker):
 
     def reboot(self) -> None:
         """All processes, links, rules, cgroups and the run directory are gone; another boot id."""
-        pids = {pid for pid, _ in our_processes(self)} | set(pids_there(self.lab.host))
-        pids |= {pid for path in self._cgroups() for pid in _members(path)}
-        for pid in pids - {os.getpid()}:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for path in self._cgroups():
-            waiting.remove_cgroup(path)
+        self.kill(*{*self.processes(), *pids_there(self.lab.host)} - {os.getpid()})
+        cgroups.remove(self.root_id)
         shutil.rmtree(self.run_dir, ignore_errors=True)
         boot = self.base / f"boot-{uuid.uuid4()}"
         boot.write_text(f"{uuid.uuid4()}\n")
         self.lab.reboot_host({BOOT_ID: boot})
         self.move(self.lab.host)
-
-    def _cgroups(self) -> list[Path]:
-        parent = f"mydocker-{self.root_id}"
-        tops = [*CGROUPS.glob(parent), *CGROUPS.glob(f"*/{parent}")]
-        below = [path for top in tops for path in top.rglob("*") if path.is_dir()]
-        return [*sorted(below, key=lambda path: -len(path.parts)), *tops]
 
     def clear(self) -> None:
         """Remove all containers and networks, as a user would."""
@@ -139,10 +126,3 @@ def network_left(before: dict[str, list[str]], now: dict[str, list[str]]) -> lis
         for row in [*now[kind], *before[kind]]
         if (row in now[kind]) != (row in before[kind])
     ]
-
-
-def _members(cgroup: Path) -> list[int]:
-    try:
-        return [int(pid) for pid in (cgroup / "cgroup.procs").read_text().split()]
-    except OSError:
-        return []

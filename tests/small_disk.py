@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests import cgroups
 from tests.machines import Machine
 
 SIZE = 48 << 20  # bytes: a segment of the journal takes 16 MiB, busybox as tar and layer 4
@@ -70,5 +71,5 @@ def small_disk(base: Path, busybox_tar: Path) -> Iterator[SmallDisk]:
         finally:
             machine.empty()
             machine.kill(*machine.processes())
-            machine.sweep_cgroups()
+            cgroups.remove(machine.root_id)
             holder.stdin.close()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from effects import process_file, syscalls
 from effects.handler import Effects
 from effects.registry import HANDLERS
+from tests import cgroups
 from tests.contract.bench_network import network_spec
 from tests.fakes import FakeHost, FakeKernel
 
@@ -231,6 +232,7 @@ class LinuxBench(Bench):
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         FORWARDING.write_text("0")  # a new namespace of IPv4 begins with what the machine's first one has
         super().__init__(str(base), root_id)
+        cgroups.note(root_id)
 
     def new_host(self) -> Host:
         from effects.linux import LinuxHost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -257,7 +258,7 @@ def test_iptables_still_understands_the_chain_with_our_rule(tmp_path: Path) -> N
 
 
 def test_two_roots_live_beside_each_other_and_the_last_one_turns_the_light_off(made: Kit, web: Guest) -> None:
-    other = Kit(made.lab, made.base / "other", root_id="12345678")
+    other = Kit(made.lab, made.base / "other", root_id=secrets.token_hex(4))
     other.prepare()
     assert other.turned_on == made.turned_on
     theirs = other.guest("theirs", other.network(109), 2, published(9090))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -250,7 +251,7 @@ def test_a_family_is_turned_off_while_networks_of_the_other_one_stay(made: Kit, 
 
 
 def test_another_roots_networks_keep_forwarding_on(made: Kit, net: Network, tmp_path: Path) -> None:
-    other = Kit(made.lab, tmp_path / "other", root_id="feedbeef")
+    other = Kit(made.lab, tmp_path / "other", root_id=secrets.token_hex(4))
     other.prepare()
     for family in ("ipv4", "ipv6"):
         other.undo("forwarding", {"family": family})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pexpect
 import pytest
 
+from tests import cgroups, waiting
+
 if TYPE_CHECKING:
     from tests.machines import Machine
     from tests.networks import Net
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("MYDOCKER_BIN", str(HERE / ".venv" / "bin" / "mydocker"))
 NETWORK = re.compile(r"--?net(work)?(=|$)")
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 class Docker:
@@ -105,6 +107,32 @@ class Docker:
     def root_id(self) -> str:
         return str(self.events()[0]["journal"][:8])
 
+    def cgroups(self) -> list[Path]:
+        """The root's cgroups in all hierarchies, those below first."""
+        return cgroups.of(self.root_id) if self.events() else []
+
+    def processes(self) -> list[int]:
+        """All that lives of this root: commands, monitors, containers, name servers."""
+        found = {pid for pid, _ in our_processes(self)}
+        if self.events():
+            found |= cgroups.members(self.root_id)
+        return sorted(pid for pid in found if _lives(pid))
+
+    def kill(self, *pids: int) -> None:
+        """SIGKILL, and wait until they are dead."""
+        assert 0 not in pids, "that would be our own process group"
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        waiting.ended(*pids)
+
+    def end(self) -> None:
+        """Afterwards there is nothing of this root: no process, no cgroup, no file."""
+        self.kill(*self.processes())
+        for path in self.cgroups():
+            waiting.remove_cgroup(path)
+        shutil.rmtree(self.root, ignore_errors=True)
+
 
 def left_behind(docker: Docker) -> list[str]:
     """What the kernel still has of this root: mounts, cgroups, processes. Must be empty after `rm -f` of all."""
@@ -113,9 +141,7 @@ def left_behind(docker: Docker) -> list[str]:
         for line in Path("/proc/self/mountinfo").read_text().splitlines()
         if str(docker.root) in line
     ]
-    if (docker.seen / "journal").exists():
-        pattern = f"mydocker-{docker.root_id}"
-        found += [f"cgroup {path}" for path in [*CGROUPS.glob(pattern), *CGROUPS.glob(f"*/{pattern}")]]
+    found += [f"cgroup {path}" for path in docker.cgroups()]
     found += [f"process {pid}: {line}" for pid, line in our_processes(docker)]
     for name in ("mnt", "containers", "staging"):
         here = docker.seen / name
@@ -132,12 +158,20 @@ def our_processes(docker: Docker) -> list[tuple[int, str]]:
         try:
             line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             files = [os.readlink(path) for path in (entry / "fd").iterdir()]
-            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             continue  # it ended while we looked
-        if state != "Z" and (str(docker.root) in line or any(str(docker.root) in file for file in files)):
+        if _lives(int(entry.name)) and (
+            str(docker.root) in line or any(str(docker.root) in file for file in files)
+        ):
             found.append((int(entry.name), line))
     return found
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 @pytest.fixture
@@ -151,9 +185,7 @@ def docker(tmp_path: Path) -> Iterator[Docker]:
         docker("rm", "-f", *ids)
     docker("replay")
     left = left_behind(docker)
-    for pid, _ in our_processes(docker):
-        os.kill(pid, signal.SIGKILL)
-    shutil.rmtree(tmp_path / "root", ignore_errors=True)
+    docker.end()
     assert left == []
 
 
@@ -201,7 +233,5 @@ def net(tmp_path: Path, busybox_tar: Path) -> Iterator[Net]:
         docker.clear()
         docker("replay")
         left = docker.left()
-        for pid, _ in our_processes(docker):
-            os.kill(pid, signal.SIGKILL)
-        shutil.rmtree(docker.root, ignore_errors=True)
+        docker.end()  # and of the default network, which stays as long as the machine runs
     assert left == []

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests import waiting
-from tests.system.conftest import CGROUPS, PROGRAM, Docker, our_processes
+from tests import cgroups
+from tests.system.conftest import PROGRAM, Docker, our_processes
 
 pytestmark = pytest.mark.root
 
@@ -29,15 +29,7 @@ def lose_power(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
     for pid in [state[key] for key in ("MonitorPid", "Pid") for state in states if state[key]]:
         os.kill(pid, signal.SIGKILL)
     shutil.rmtree(docker.run_dir)
-    for parent in [
-        *CGROUPS.glob(f"mydocker-{docker.root_id}"),
-        *CGROUPS.glob(f"*/mydocker-{docker.root_id}"),
-    ]:
-        below = sorted(
-            (path for path in parent.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts)
-        )
-        for path in [*below, parent]:
-            waiting.remove_cgroup(path)
+    cgroups.remove(docker.root_id)
     boot = docker.root.parent / "boot"
     boot.write_text(f"{uuid.uuid4()}\n")
     run = subprocess.run
