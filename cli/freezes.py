@@ -22,11 +22,10 @@ class Freezes:
 
     def freeze(self, client: Client) -> None:
         """Hold it still until the client has gone, whatever way, and answer the client."""
-        cgroup = self._container.holding("cgroup")
-        if self._container.status != "running" or cgroup is None:
+        if self._container.status != "running":
             self._server.tell(client, {"event": "frozen", "already": True})
             return
-        result = self._engine.effects.do("frozen", cgroup.facts)
+        result = self._engine.effects.do("frozen", self._container.cgroup or {})
         if isinstance(result, dict):
             self._holders.add(client.fd)
             self._server.tell(client, {"event": "frozen"})
@@ -38,15 +37,10 @@ class Freezes:
         if client.fd in self._holders:
             self._holders.discard(client.fd)
             if not self._holders:
-                self._thaw()
+                self.thaw()
 
-    def end_forgotten(self) -> None:
-        """A job froze it, and its monitor died before it could thaw."""
-        cgroup = self._container.holding("cgroup")
-        if cgroup is not None and cgroup.done:
-            self._thaw()
-
-    def _thaw(self) -> None:
-        cgroup = self._container.holding("cgroup")
+    def thaw(self) -> None:
+        """No job holds it still any more."""
+        cgroup = self._container.cgroup
         if cgroup is not None and self._container.status != "paused":
-            self._engine.effects.undo("frozen", cgroup.facts, {})
+            self._engine.effects.undo("frozen", cgroup, {})

@@ -110,20 +110,18 @@ class Checks:
         self._log = found.get("log", [])
         self._pulse = Pulse(c.setting("health"), c.started_up, c.health, found.get("failures", 0))
         self._next = self._pulse.next_after(found.get("ended", now))
-        cgroup = c.holding("cgroup")
-        if cgroup is not None:
-            sweep(self._host, cgroup.facts)  # a dead monitor's probe
+        if c.cgroup is not None:
+            sweep(self._host, c.cgroup)  # a dead monitor's probe
 
     # --- a probe -------------------------------------------------------------------------------------
 
     def _begin_probe(self, now: int) -> None:
         c = self._container
-        cgroup = c.holding("cgroup")
         self._began, self._began_wall, self._told = now, time.time_ns(), False
         self._deadline = now + self._timeout
-        if cgroup is None:
+        if c.cgroup is None:
             return
-        container = {"identity": c.process_identity, "id": c.id, "cgroup": cgroup.facts}
+        container = {"identity": c.process_identity, "id": c.id, "cgroup": c.cgroup}
         config = joining.stage_config(c, self._argv, self._env)
         try:
             companion = early.Companion("effects.joiner")
@@ -133,10 +131,10 @@ class Checks:
 
     def _conclude(self, now: int) -> None:
         """A probe has ended: note what it came to, unless that was too late."""
-        probe, cgroup = self._probe, self._container.holding("cgroup")
+        probe, cgroup = self._probe, self._container.cgroup
         assert probe is not None
         if self._told and cgroup is not None:
-            sweep(self._host, cgroup.facts)  # what it forked while it was being killed
+            sweep(self._host, cgroup)  # what it forked while it was being killed
         probe.close()
         self._probe = None
         if not self._told and self._container.status == "running":

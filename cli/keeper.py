@@ -132,8 +132,8 @@ class Keeper:
         status = self._host.reap(self._container.id)
         if self.stdio is not None:
             self.stdio.drain()
-        cgroup = self._container.holding("cgroup")
-        oom = cgroup is not None and self._host.oom_kills(cgroup.facts) > 0
+        cgroup = self._container.cgroup
+        oom = cgroup is not None and self._host.oom_kills(cgroup) > 0
         ending = decide.ending(status, oom=oom)
         self._engine.decide(decide.note_exit, self._container.id, up=_uptime(), why="exit", **ending)
         self._engine.settle(self._container.stream, why="exit")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from cli.session import Session
 from effects import cgroup_tree, identity
 from machine import decide
-from machine.errors import IllegalTransition
+from machine.errors import EffectFailure, IllegalTransition
 from machine.projections import shown_status
 from machine.resources import LIVE
 from machine.subjects import Container
@@ -16,7 +16,6 @@ from machine.subjects import Container
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
 
 def is_live(container: Container) -> bool:
@@ -80,13 +79,10 @@ def running(session: Session, name: str, verb: str) -> Container:
     return container
 
 
-def cgroup_of(container: Container) -> dict[str, Any]:
-    """The facts of its cgroup; {} while it has none."""
-    row = container.holding("cgroup")
-    return row.facts if row is not None and row.facts else {}
-
-
-def directory_of(cgroup: dict[str, Any]) -> str:
-    """A directory that lists its processes: they are in the leaves of all hierarchies alike."""
-    where = cgroup_tree.places(cgroup)
+def directory_of(container: Container) -> str:
+    """A directory that lists its processes: they are in the leaves of all hierarchies alike. Raises EffectFailure."""
+    if container.cgroup is None:
+        attempted = f"cannot list the processes of {container.name}"
+        raise EffectFailure(attempted, "cgroup", "it is gone [mydocker replay]")
+    where = cgroup_tree.places(container.cgroup)
     return next(iter([*where["dirs"].values(), where["cgroup2"]]), "")

@@ -120,7 +120,7 @@ class Monitor:
         if self.request["observe"]:
             self.keeper.open_stdio(adopted=True)
             self.engine.observe(self.stream, why=why)
-            self.keeper.freezes.end_forgotten()
+            self.keeper.freezes.thaw()  # a job froze it, and its monitor died before it could thaw
             self.engine.settle(self.stream, why=why, note=note)
         else:
             self.keeper.make_live(why, note)

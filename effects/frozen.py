@@ -18,7 +18,7 @@ class Frozen:
     """Frozen through cgroup version 2 where the container has such a cgroup (the frozen may be killed
     there), else through version 1's freezer.
 
-    spec    the facts of the container's cgroup
+    spec    the facts of the container's cgroup; {} where that is gone and could not be made anew
     facts   {}
     """
 
@@ -35,8 +35,8 @@ class Frozen:
         return {}
 
     def undo(self, spec: Spec, _facts: Facts, host: Host) -> None:
-        control, _, thaw, state, _, thawed = _freezer(spec)
         try:
+            control, _, thaw, state, _, thawed = _freezer(spec)
             host.write_control(control, thaw)
             host.wait_control(state, thawed, _PATIENCE)
         except OSError as error:
@@ -47,6 +47,8 @@ class Frozen:
 
 def _freezer(spec: Spec) -> tuple[str, str, str, str, str, str]:
     """Control file, what freezes, what thaws; state file, its line when frozen, when thawed."""
+    if not spec:
+        raise StepFailed("freeze", errno.ENODEV, "its cgroup is gone")
     where = places(spec)
     if v2 := where["cgroup2"]:
         return (f"{v2}/cgroup.freeze", "1", "0", f"{v2}/cgroup.events", "frozen 1", "frozen 0")

@@ -216,8 +216,7 @@ def _identity(c: Container, _places: Places, _key: str) -> dict[str, Any]:
 
 
 def _frozen(c: Container, _places: Places, _key: str) -> dict[str, Any]:
-    cgroup = c.holding("cgroup")
-    return dict(cgroup.facts) if cgroup is not None else {}
+    return dict(c.cgroup or {})
 
 
 def _layer(layer: Layer, _places: Places, _key: str) -> dict[str, Any]:

@@ -174,6 +174,12 @@ class Container(Subject):
             return None
         return {key: init.facts[key] for key in ("pid", "start", "boot")}
 
+    @property
+    def cgroup(self) -> dict[str, Any] | None:
+        """The facts of its cgroup while that is held and made."""
+        row = self.holding("cgroup")
+        return row.facts if row is not None and row.facts else None
+
 
 class Asleep(Container):
     """A container from a snapshot: with what lists show, the rest being JSON until somebody asks for it.

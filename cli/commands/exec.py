@@ -126,8 +126,8 @@ def _config(session: Session, container: Container, options: ExecOptions) -> dic
     path = f"{session.directory(container)}/{container.process}"
     with open(path, "rb") as file:
         _argv, env = process_file.decode(file.read(), path)
-    cgroup = container.holding("cgroup")
-    where = cgroup_tree.places(cgroup.facts) if cgroup is not None else {"joins": [], "cgroup2": ""}
+    cgroup = container.cgroup
+    where = cgroup_tree.places(cgroup) if cgroup is not None else {"joins": [], "cgroup2": ""}
     config = joining.stage_config(container, options.argv, {**env, **options.env})
     config |= {"tty": options.tty, "joins": where["joins"], "cgroup2": where["cgroup2"]}
     if options.workdir:

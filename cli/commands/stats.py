@@ -6,7 +6,7 @@ import sys
 import time
 
 from cli.declare import argument, command, flag, value
-from cli.looking import cgroup_of, is_live
+from cli.looking import is_live
 from cli.render import Column, binary_size, human_size, listing
 from cli.report import echo, put
 from cli.session import Session, pass_session
@@ -133,8 +133,8 @@ class Watch:
 
 def _sample(container: Container) -> Usage | None:
     """None where it does not run."""
-    cgroup, process = cgroup_of(container), container.process_identity
-    if not is_live(container) or not cgroup or process is None:
+    cgroup, process = container.cgroup, container.process_identity
+    if not is_live(container) or cgroup is None or process is None:
         return None
     on_its_own_network = container.setting("network") != "host"
     found = usage.sample(cgroup, process["pid"] if on_its_own_network else 0)

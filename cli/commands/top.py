@@ -7,7 +7,7 @@ import time
 from cli.accounts import account
 from cli.declare import argument, command
 from cli.escape import safe
-from cli.looking import cgroup_of, directory_of, running
+from cli.looking import directory_of, running
 from cli.render import table
 from cli.report import echo
 from cli.session import Session, pass_session
@@ -28,7 +28,7 @@ def top(session: Session, name: str, options: tuple[str, ...]) -> None:
 
     Pids are the host's. With options, they are the host's ps's: top NAME -o pid,rss,args
     """
-    directory = directory_of(cgroup_of(running(session, name, "top")))
+    directory = directory_of(running(session, name, "top"))
     if options:
         lines = [safe(line) for line in processes.ps(processes.pids(directory), options)]
     else:
