@@ -15,6 +15,7 @@ from cli.travel import last_event
 from eventstore.errors import JournalMissing
 from machine import acts
 from machine.errors import InvalidValue
+from machine.settings import SHORT
 from machine.story import sentence
 
 TYPE_CHECKING = False
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
-SHORT = 12  # digits of an id
 WIDE = 60  # characters of a sentence or a command before it is cut
 COLUMNS = [
     Column("N", "N"),

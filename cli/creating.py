@@ -14,7 +14,7 @@ from machine import decide
 from machine.engine import Engine
 from machine.errors import EffectFailure, InvalidValue, MachineError
 from machine.events import ContainerCreated
-from machine.settings import DEFAULTS
+from machine.settings import DEFAULTS, SHORT
 from machine.subjects import Container
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ def create(session: Session, options: RunOptions) -> tuple[Container, int]:
     network = _network(session, options)
     created = ContainerCreated(
         id=container_id,
-        name=options.name or container_id[:12],
+        name=options.name or container_id[:SHORT],
         image=image.name,
         layers=image.layers,
         command=shown(argv),

@@ -10,12 +10,12 @@ from cli.report import echo
 from effects.sizes import taken
 from machine.errors import InvalidValue
 from machine.projections import long_status, visible
+from machine.settings import SHORT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-SHORT = 12  # digits of an id
 COLUMNS = {
     "Images": [
         Column("Name", "NAME"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 from machine.events import NAMING, SCHEMA
+from machine.settings import SHORT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-SHORT = 12  # digits of an id
 MOST = 1 << 63  # no journal has so many events
 BY_INDEX = 10  # containers whose past is looked for one by one, before all names are read
 _NEEDLES = tuple(f'\n{{"t":"{tag}",'.encode() for tag in NAMING)

@@ -13,6 +13,7 @@ from cli.travel import Moment
 from eventstore.errors import JournalError, JournalMissing
 from machine import decide, decide_store
 from machine.errors import ImageInUse, MachineError
+from machine.settings import SHORT
 from machine.subjects import Container, Image
 
 TYPE_CHECKING = False
@@ -147,7 +148,7 @@ class Pruning:
         self.session.settler().mend(f"layer/{digest}", why="user")
         layer = self.session.engine().world.layers[digest]
         if layer.leftovers:
-            raise StillThere(f"layer {digest[:12]}")
+            raise StillThere(f"layer {digest[:SHORT]}")
         return True
 
 

@@ -15,6 +15,7 @@ from machine.engine import Engine
 from machine.errors import MachineError
 from machine.plan import plan
 from machine.resources import WATCHED
+from machine.settings import SHORT
 from machine.subjects import Container, Job
 
 TYPE_CHECKING = False
@@ -138,7 +139,7 @@ class Settler:
         """The error that names who holds the container."""
         container = self.engine.world.containers.get(container_id)
         monitor = container.monitor if container is not None else None
-        name = container.name if container is not None else container_id[:12]
+        name = container.name if container is not None else container_id[:SHORT]
         return StillBusy(name, what, monitor["pid"] if monitor else None)
 
     def give_monitor(

@@ -72,13 +72,6 @@ class Connection:
         """
         return self.send_packet(pack(message), fds)
 
-    def send_stdin(self, data: bytes) -> bool:
-        """At most MAX_DATA bytes; as `send`."""
-        return self.send_packet(b"I" + data)
-
-    def send_end(self) -> bool:
-        return self.send_packet(b"E")
-
     def send_packet(self, packet: bytes, fds: tuple[int, ...] = ()) -> bool:
         if len(packet) > _MAX_PACKET and packet.startswith(b"J"):
             return self._send_file(packet, fds)

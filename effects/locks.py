@@ -16,7 +16,6 @@ import time
 # From <asm-generic/fcntl.h>; struct flock on 64-bit Linux: type, whence, start, len, pid.
 _F_OFD_GETLK, _F_OFD_SETLK = 36, 37
 _FLOCK = "hhxxxxqqixxxx"
-FIREWALL = "firewall"
 
 
 class LockTimeout(OSError):

@@ -127,10 +127,6 @@ def fsconfig_flag(context: int, key: str) -> None:
     call("fsconfig", context, FSCONFIG_SET_FLAG, _bytes(key), None, 0, path=key)
 
 
-def fsconfig_fd(context: int, key: str, descriptor: int) -> None:
-    call("fsconfig", context, FSCONFIG_SET_FD, _bytes(key), None, descriptor, path=key)
-
-
 def fsconfig_cmd(context: int, command: int) -> None:
     """`command` is FSCONFIG_CMD_CREATE or FSCONFIG_CMD_RECONFIGURE."""
     call("fsconfig", context, command, None, None, 0)

@@ -214,11 +214,6 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     call("capset", byref(header), byref(data))
 
 
-def capbset_read(capability: int) -> bool:
-    """EINVAL where the kernel does not know this capability."""
-    return prctl(PR_CAPBSET_READ, capability) == 1
-
-
 def capbset_drop(capability: int) -> None:
     prctl(PR_CAPBSET_DROP, capability)
 

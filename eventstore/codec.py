@@ -64,11 +64,6 @@ def fast_sha256() -> Callable[[bytes], Digest]:
     return made
 
 
-def sha256_hex(data: bytes) -> bytes:
-    """64 hex digits, as bytes."""
-    return sha256(data).hexdigest().encode()  # type: ignore[no-any-return]
-
-
 def check(value: Any) -> None:
     """Raise TypeError unless `value` is plain JSON that all readers understand: no floats, keys are str."""
     kind = type(value)

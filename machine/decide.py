@@ -15,6 +15,7 @@ from machine.errors import (
     NoSuchContainer,
     NoSuchImage,
 )
+from machine.settings import SHORT
 from machine.subjects import Container
 from machine.table import TABLE, VERBS
 from machine.world import World
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     Decision: TypeAlias = list[tuple[str, Event]]
 
-ID_LENGTH = 64
 SIGKILL = 9
 
 
@@ -77,7 +77,7 @@ def create(world: World, created: ev.ContainerCreated) -> Decision:
     for digest in created.layers:
         layer = world.layers.get(digest)
         if layer is None or layer.status != "published":
-            raise NoSuchImage(created.image, f"layer {digest[:12]}")
+            raise NoSuchImage(created.image, f"layer {digest[:SHORT]}")
     return [(f"container/{created.id}", created)]
 
 
@@ -99,12 +99,6 @@ def leases_of(world: World, c: Container, busy: Busy = (), granted: Sequence[Hol
     from machine import leases  # what has no network does without
 
     return leases.for_start(world, c, busy, granted)
-
-
-def monitored(world: World, container_id: str, identity: dict[str, Any]) -> Decision:
-    """The process that settles the container from now on."""
-    c = world.containers[container_id]
-    return [(c.stream, ev.ContainerMonitored(**identity))]
 
 
 def stop(world: World, reference: str, *, timeout: int | None = None, signal: int | None = None) -> Decision:

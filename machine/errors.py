@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from errno import ENOSPC
 
+from machine.settings import SHORT
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
@@ -74,14 +76,14 @@ class DamagedJournal(MachineError):
 class AmbiguousPrefix(MachineError):
     def __init__(self, reference: str, ids: list[str]) -> None:
         self.reference, self.ids = reference, ids
-        some = ", ".join(i[:12] for i in ids[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
+        some = ", ".join(i[:SHORT] for i in ids[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
         super().__init__(f"{reference} begins {len(ids)} container ids: {some}")
 
 
 class NameInUse(MachineError):
     def __init__(self, name: str, container_id: str) -> None:
         self.name, self.container_id = name, container_id
-        super().__init__(f"the name {name} is in use by container {container_id[:12]} [rm or rename it]")
+        super().__init__(f"the name {name} is in use by container {container_id[:SHORT]} [rm or rename it]")
 
 
 class NoSuchImage(MachineError):

@@ -17,6 +17,7 @@ from machine.network_errors import (
 )
 from machine.ports import Taken
 from machine.ports import leases as port_leases
+from machine.settings import SHORT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ class Leases:
             raise AddressUnfit(asked6, net.name, "it has no subnet of IPv6")
         texts = [pool.with_length(number) for pool, number in zip(subnets, numbers, strict=True)]
         devices = {one["device"] for one in others}
-        hostname = c.setting("hostname") or c.id[:12]
-        names = [c.name, *connection["aliases"], c.id[:12], hostname]
+        names = [c.name, *connection["aliases"], c.id[:SHORT], c.hostname]
         return {
             "network": net.id,
             "name": net.name,
@@ -211,11 +211,10 @@ def netns(world: World, c: Container, target_id: str) -> dict[str, Any]:
     """Whose network namespace it joins: id, hostname, and pid, start, boot of the process. NetnsGone."""
     target = world.containers.get(target_id)
     if target is None or target.status in ("absent", "removing", "removed"):
-        raise NetnsGone(c.name, target_id[:12], "it was removed")
+        raise NetnsGone(c.name, target_id[:SHORT], "it was removed")
     if target.status not in ("running", "paused") or target.process_identity is None:
         raise NetnsGone(c.name, target.name, f"it is {target.status} [mydocker start {target.name}]")
-    hostname = target.setting("hostname") or target.id[:12]
-    return {"id": target.id, "hostname": hostname, **target.process_identity}
+    return {"id": target.id, "hostname": target.hostname, **target.process_identity}
 
 
 def in_network_of(world: World, target: Container) -> list[str]:

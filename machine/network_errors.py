@@ -25,6 +25,7 @@ MachineError
 from __future__ import annotations
 
 from machine.errors import SHOWN, MachineError
+from machine.settings import SHORT
 
 
 def some(names: list[str]) -> str:
@@ -42,7 +43,7 @@ class NetworkExists(MachineError):
     def __init__(self, name: str, network_id: str) -> None:
         self.name, self.network_id = name, network_id
         super().__init__(
-            f"a network {name} exists already: {network_id[:12]} [mydocker network rm removes it]"
+            f"a network {name} exists already: {network_id[:SHORT]} [mydocker network rm removes it]"
         )
 
 

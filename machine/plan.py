@@ -139,11 +139,14 @@ def maker(kind: str) -> Callable[[Any, Places, str], dict[str, Any]]:
 
 
 def _directory(c: Container, places: Places, _key: str) -> dict[str, Any]:
-    hostname = c.setting("hostname") or c.id[:12]
     return {
         "path": places.container(c.id),
         "id": c.id,
-        "files": {"etc/hostname": f"{hostname}\n", "etc/hosts": _hosts(hostname), "etc/resolv.conf": None},
+        "files": {
+            "etc/hostname": f"{c.hostname}\n",
+            "etc/hosts": _hosts(c.hostname),
+            "etc/resolv.conf": None,
+        },
         "fifos": _fifos(c),
         "process": {"name": c.process},
     }
@@ -178,7 +181,7 @@ def _init(c: Container, places: Places, _key: str) -> dict[str, Any]:
         **{key: c.setting(key) for key in (*keys, *more)},
         "id": c.id,
         "name": c.name,
-        "hostname": c.setting("hostname") or c.id[:12],
+        "hostname": c.hostname,
         "process": f"{here}/{c.process}",
         "lower": [f"{places.root}/layers/{digest}/fs" for digest in c.layers],
         "upper": f"{here}/upper",
@@ -193,7 +196,7 @@ def _init(c: Container, places: Places, _key: str) -> dict[str, Any]:
 def _network(c: Container, places: Places) -> dict[str, Any]:
     """Whose network namespace, and which names it knows."""
     named = any(c.setting(key) for key in ("dns", "dns_search", "dns_options", "hosts"))
-    text = _hosts(c.setting("hostname") or c.id[:12])
+    text = _hosts(c.hostname)
     if c.setting("network") in ("none", "host") and not named:
         return {"network": c.setting("network"), "netns": {}, "hosts": text, "resolv": None}
     from machine import plan_network  # what has no network does without

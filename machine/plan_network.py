@@ -179,12 +179,11 @@ def of_init(c: Container, places: Places, alone: str) -> dict[str, Any]:
 
 
 def _hosts(c: Container, text: str) -> str:
-    hostname = c.setting("hostname") or c.id[:12]
     leases = open_endpoints(c)
     if leases:  # its name is its address then, as peers see it
         text = text.rpartition("127.0.1.1")[0]
         own = (address.partition("/")[0] for one in leases for address in one["addresses"])
-        text += "".join(f"{address}\t{hostname}\n" for address in own)
+        text += "".join(f"{address}\t{c.hostname}\n" for address in own)
     for entry in c.setting("hosts"):
         name, _, address = entry.partition(":")
         text += f"{_gateway(c) if address == HOST_GATEWAY else address}\t{name}\n"

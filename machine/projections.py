@@ -172,7 +172,7 @@ def _mounts(c: Container) -> list[dict[str, Any]]:
 
 def _config(c: Container) -> dict[str, Any]:
     return {
-        "Hostname": c.setting("hostname") or c.id[:12],
+        "Hostname": c.hostname,
         "User": c.setting("user"),
         "Tty": c.setting("tty"),
         "OpenStdin": c.setting("stdin"),

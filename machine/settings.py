@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+SHORT = 12  # digits of an id where people meet it: in lists, in messages, as a hostname
+
 # CAP_* names; docker's fourteen (mask 0xa80425fb).
 DEFAULT_CAPS = (
     "CHOWN",
@@ -29,7 +31,7 @@ DEFAULT_CAPS = (
 )
 
 DEFAULTS: dict[str, Any] = {
-    "hostname": "",  # the first 12 digits of the id where empty
+    "hostname": "",  # the first digits of the id where empty: see Container.hostname
     "cwd": "/",
     "user": "",
     "groups": [],

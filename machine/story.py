@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from errno import errorcode
 
+from machine.settings import SHORT
 from machine.signals import signal_name
 from machine.words import failed_times
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 SECOND, MILLISECOND = 1_000_000_000, 1_000_000  # ns
-SHORT = 12  # digits of an id
 
 # kind -> what it is called once it is named
 THINGS = {

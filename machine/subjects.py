@@ -7,7 +7,7 @@ gets its container's slot as JSON (`dump`, `load`).
 from __future__ import annotations
 
 from eventstore import plainjson
-from machine.settings import setting
+from machine.settings import SHORT, setting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,6 +165,11 @@ class Container(Subject):
     def setting(self, key: str) -> Any:
         """The value of a setting, or its default."""
         return setting(self.settings, key)
+
+    @property
+    def hostname(self) -> str:
+        """As asked for, or the first digits of its id."""
+        return self.setting("hostname") or self.id[:SHORT]
 
     @property
     def process_identity(self) -> dict[str, Any] | None:

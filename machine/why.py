@@ -8,6 +8,7 @@ from machine.endings import Endings
 from machine.health import CAUSE
 from machine.resources import DISK
 from machine.restarts import POLICY
+from machine.settings import SHORT
 from machine.story import THINGS, sentence
 from machine.words import code_words, duration, errno_words, failed_times, times
 
@@ -67,7 +68,7 @@ class Teller(Endings):
             "removing": "is being removed: its name is free, what it held is being undone",
             "removed": "is removed",
         }
-        return [f"{c.name} ({c.id[:12]}) {said.get(c.status, c.status)}."]
+        return [f"{c.name} ({c.id[:SHORT]}) {said.get(c.status, c.status)}."]
 
     def _process(self) -> str:
         process = self.c.process_identity

@@ -13,9 +13,9 @@ from cli.escape import json_line
 from cli.render import Column, listing, local_time
 from cli.report import echo
 from cli.session import Session, pass_session
+from machine.settings import SHORT
 from machine.story import sentence
 
-SHORT = 12  # digits of an id
 WIDE_WHAT, WIDE_CMD = 100, 60  # characters before they are cut
 EVENT_COLUMNS = [
     Column("N", "N"),

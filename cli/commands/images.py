@@ -9,8 +9,8 @@ from cli.images import tars
 from cli.render import Column, human_size, listing, local_time
 from cli.report import echo
 from cli.session import Session, pass_session
+from machine.settings import SHORT
 
-SHORT = 12
 COLUMNS = [
     Column("Name", "NAME"),
     Column("ID", "IMAGE ID"),

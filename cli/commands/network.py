@@ -15,6 +15,7 @@ from machine import networks, parse, parse_network, projections_network
 from machine.errors import InvalidValue
 from machine.leases import DEFAULT
 from machine.networks import Wanted
+from machine.settings import SHORT
 from machine.subjects import Network
 
 TYPE_CHECKING = False
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-SHORT = 12  # digits of an id
 COLUMNS = [Column("Name", "NAME"), Column("IpRange", "IpRange"), Column("Driver", "Driver")]
 FIELDS = ("ID", "Scope", "IPv6", "Internal", "Labels", "CreatedAt")
 FILTERS = ("id", "name", "driver", "label", "dangling")

@@ -9,6 +9,7 @@ from cli.session import Session, pass_session
 from effects import identity
 from machine import parse
 from machine.projections import exit_code, health, long_status, pid, shown_status, visible
+from machine.settings import SHORT
 from machine.subjects import Container
 
 TYPE_CHECKING = False
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-SHORT = 12  # digits of an id
 COLUMNS = [
     Column("ID", "ID"),
     Column("Names", "NAME"),

@@ -13,6 +13,7 @@ from cli.session import Session, pass_session
 from effects import usage
 from effects.usage import Usage
 from machine.projections import visible
+from machine.settings import SHORT
 from machine.subjects import Container
 from machine.world import World
 
@@ -20,7 +21,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-SHORT = 12  # digits of an id
 EVERY = 1.0  # seconds between two samples of a stream
 ONCE = 0.25  # seconds between the two samples that one answer needs
 INTERRUPTED = 130

@@ -15,8 +15,8 @@ from cli.report import echo, put
 from cli.session import Session, pass_session
 from machine.errors import InvalidValue
 from machine.moments import timestamp
+from machine.settings import SHORT
 
-SHORT = 12  # digits of an id
 PORTIONS = [
     Column("Type", "TYPE"),
     Column("TotalCount", "TOTAL"),

@@ -10,6 +10,7 @@ from tests.networks import Guest, Net
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
+BESIDE_WEB = ("run", "--rm", "-net", "container:web", "busybox", "sh", "-c")
 DEVICES = "ls /sys/class/net | tr '\\n' ' '"
 
 
@@ -36,16 +37,7 @@ def test_100_network_host_has_the_hosts_links_and_sockets(net: Net) -> None:
 def test_100_network_container_shares_addresses_and_ports(net: Net) -> None:
     net.network("n1", "192.168.20.0/24")
     web = net.serving("web", "-net", "n1")
-    out = net.ok(
-        "run",
-        "--rm",
-        "-net",
-        "container:web",
-        "busybox",
-        "sh",
-        "-c",
-        "ip -o addr; nc 127.0.0.1 80 </dev/null",
-    )
+    out = net.ok(*BESIDE_WEB, "ip -o addr; nc 127.0.0.1 80 </dev/null")
 
     assert f"inet {web.ip}/24" in out
     assert "web 127.0.0.1" in out
@@ -54,16 +46,7 @@ def test_100_network_container_shares_addresses_and_ports(net: Net) -> None:
 def test_100_network_container_has_its_targets_names(net: Net) -> None:
     net.network("n1", "192.168.20.0/24")
     web = net.guest("web", "-net", "n1")
-    out = net.ok(
-        "run",
-        "--rm",
-        "-net",
-        "container:web",
-        "busybox",
-        "sh",
-        "-c",
-        "cat /etc/hosts /etc/resolv.conf; hostname",
-    )
+    out = net.ok(*BESIDE_WEB, "cat /etc/hosts /etc/resolv.conf; hostname")
 
     assert f"{web.ip}\t" in out
     assert "nameserver 192.168.20.1" in out

@@ -192,11 +192,11 @@ def test_a_bad_or_overlong_packet_ends_the_connection_and_says_why(server: Serve
 
 def test_stdin_comes_only_from_those_who_asked_for_it(server: Server, join: Join) -> None:
     connection, client = join()
-    connection.send_stdin(b"ignored")
+    connection.send_packet(b"Iignored")
     assert serve(server) == []
     client.stdin = True
-    connection.send_stdin(b"taken")
-    connection.send_end()
+    connection.send_packet(b"Itaken")
+    connection.send_packet(b"E")
     assert serve(server) == [(client, "I", b"taken")]
     assert serve(server) == [(client, "E", None)]
 
@@ -205,7 +205,7 @@ def test_without_room_for_stdin_only_those_who_send_it_wait(server: Server, join
     typist, client = join()
     other, other_client = join()
     client.stdin = True
-    typist.send_stdin(b"text")
+    typist.send_packet(b"Itext")
     other.send({"op": "settle"})
     assert serve(server, stdin_room=False) == [(other_client, "J", {"op": "settle"})]
     assert serve(server, stdin_room=True) == [(client, "I", b"text")]

@@ -167,10 +167,9 @@ def test_an_exec_is_ended_once_and_not_after_its_container() -> None:
 
 def test_the_monitor_is_known_by_pid_start_and_boot() -> None:
     history = in_status("running")
-    identity = {"pid": 5, "start": 6, "boot": BOOT}
-    history.decide(decide.monitored, C1, identity)
+    history.note(f"container/{C1}", ev.ContainerMonitored(pid=5, start=6, boot=BOOT))
 
-    assert history.world.containers[C1].monitor == identity
+    assert history.world.containers[C1].monitor == {"pid": 5, "start": 6, "boot": BOOT}
 
 
 # --- boots -------------------------------------------------------------------------------------------
