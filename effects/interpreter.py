@@ -87,27 +87,13 @@ def spawn(
     at their defaults and unblocked, whatever ours are, and it is not scheduled in real time.
     """
     wanted = dict(fds) if hasattr(fds, "keys") else dict(enumerate(fds, 3))
-    actions: list[tuple[Any, ...]] = [
-        (os.POSIX_SPAWN_OPEN, number, "/dev/null", os.O_RDWR, 0)
-        for number in range(3)
-        if number not in wanted
-    ]
     for descriptor in _inheritable():
         os.set_inheritable(descriptor, False)  # no action: to those, a number above our limit is a bad one
-    # A descriptor of ours may bear a number that is wanted there for another: copy all out of the way.
-    floor = max(wanted, default=2) + 1
     copies: list[int] = []
     try:
-        for number, descriptor in wanted.items():
-            copies.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, floor))
-            actions.append((os.POSIX_SPAWN_DUP2, copies[-1], number))
-        interpreter = handle()
-        copies.append(interpreter)
-        if interpreter < floor:
-            interpreter = fcntl.fcntl(interpreter, fcntl.F_DUPFD_CLOEXEC, floor)
-            copies.append(interpreter)
+        actions = _placed(wanted, copies)
         return os.posix_spawn(
-            f"/proc/self/fd/{interpreter}",
+            f"/proc/self/fd/{copies[-1]}",
             command(module, *arguments),
             {"PATH": PATH, **(env or {})},
             file_actions=actions,
@@ -122,6 +108,26 @@ def spawn(
     finally:
         for descriptor in copies:
             os.close(descriptor)
+
+
+def _placed(wanted: dict[int, int], copies: list[int]) -> list[tuple[Any, ...]]:
+    """The actions by which posix_spawn gives descriptors their numbers there. `copies` gets all that is opened for it,
+    the interpreter's handle last.
+    """
+    actions: list[tuple[Any, ...]] = [
+        (os.POSIX_SPAWN_OPEN, number, "/dev/null", os.O_RDWR, 0)
+        for number in range(3)
+        if number not in wanted
+    ]
+    # A descriptor of ours may bear a number that is wanted there for another: copy all out of the way.
+    floor = max(wanted, default=2) + 1
+    for number, descriptor in wanted.items():
+        copies.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, floor))
+        actions.append((os.POSIX_SPAWN_DUP2, copies[-1], number))
+    copies.append(handle())
+    if copies[-1] < floor:
+        copies.append(fcntl.fcntl(copies[-1], fcntl.F_DUPFD_CLOEXEC, floor))
+    return actions
 
 
 def _ordinary() -> dict[str, Any]:

@@ -104,20 +104,20 @@ def _recover_segment(
     if known > n and not accept_loss:
         raise Corrupt(name_of(first), n - first + 2, f"damaged, though lines up to {known} were written")
     rest = data[end:]
-    repaired = Repaired(
-        segment=name_of(first),
-        offset=end,
-        length=len(rest),
-        sha256=fast_sha256()(rest).hexdigest(),
-        lines=len(whole_lines(rest)),
-        kept=_keep(directory, n + 1, now[0], rest) if rest else "",
-    )
+    kept = _keep(directory, n + 1, now[0], rest) if rest else ""
+    repaired = _repaired(name_of(first), end, rest, kept)
     version = next_version(header, data[:end])
     stamp(repaired, n=n + 1, v=version, now=now, actor=actor, why="user" if accept_loss else "recovery")
     os.ftruncate(file, end)
     write_all(file, close(encode(repaired), link_of(data[end - END : end]), durable=n, more=0)[0])
     os.fsync(file)
     return n + 1
+
+
+def _repaired(segment: str, offset: int, rest: bytes, kept: str) -> Repaired:
+    digest = fast_sha256()(rest).hexdigest()
+    lines = len(whole_lines(rest))
+    return Repaired(segment=segment, offset=offset, length=len(rest), sha256=digest, lines=lines, kept=kept)
 
 
 def _only_newline_missing(data: bytes, end: int) -> bool:

@@ -183,15 +183,15 @@ def test_descriptors_may_swap_their_numbers(program: str) -> None:
     reader, writer = os.pipe()
     zero = os.open("/dev/zero", os.O_RDONLY)
     high = fcntl.fcntl(writer, fcntl.F_DUPFD_CLOEXEC, 50)
-    os.dup2(zero, 51, inheritable=False)
-    pid = interpreter.spawn(program, {4: high, 50: 51, 51: 50})
-    for descriptor in (writer, zero, 50, 51):
+    higher = fcntl.fcntl(zero, fcntl.F_DUPFD_CLOEXEC, high + 1)
+    pid = interpreter.spawn(program, {4: high, high: higher, higher: high})
+    for descriptor in (writer, zero, high, higher):
         os.close(descriptor)
     with open(reader, "rb") as answers:
         told = json.loads(answers.readline())
     os.waitpid(pid, 0)
-    assert told["fds"]["50"] == "/dev/zero"
-    assert told["fds"]["51"] == told["fds"]["4"]
+    assert told["fds"][str(high)] == "/dev/zero"
+    assert told["fds"][str(higher)] == told["fds"]["4"]
 
 
 def test_nothing_stays_open_here(program: str) -> None:
