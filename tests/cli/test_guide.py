@@ -1,4 +1,4 @@
-"""docs/guide.md: every command line in it can be typed as it stands, and no command of the past is left out."""
+"""Every command line in the documents can be typed as it stands, and the guide leaves out no command of the past."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from cli.catalogue import SECTIONS
 from cli.family import Family
 from cli.main import mydocker
 
-GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "guide.md").read_text()
-LINES = sorted(set(re.findall(r"^\$ mydocker (.+)$", GUIDE, re.MULTILINE)))
+HERE = Path(__file__).resolve().parents[2]
+GUIDE = (HERE / "docs" / "guide.md").read_text()
+TEXTS = [(HERE / name).read_text() for name in ("README.md", "docs/guide.md", "docs/reliability.md")]
+LINES = sorted({line for text in TEXTS for line in re.findall(r"^[$#] mydocker (.+)$", text, re.MULTILINE)})
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_a_line_of_the_guide_is_understood(line: str) -> None:
-    name, *args = shlex.split(line)
+def test_a_line_at_a_prompt_is_understood(line: str) -> None:
+    words = shlex.split(line, comments=True)
+    name, *args = words[: words.index("|")] if "|" in words else words
     command = mydocker.get_command(click.Context(mydocker), name)
     assert command is not None
     context = command.make_context(name, args)
