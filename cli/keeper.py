@@ -108,9 +108,9 @@ class Keeper:
     def do_what_is_due(self) -> None:
         """Probe its health, start it again, end a stop that took too long; nothing, where nothing is due yet."""
         if self.checks is not None:
-            self.checks.tick(_uptime(), still=self._is_still())
+            self.checks.tick(uptime(), still=self._is_still())
         due = self.due()
-        if not due or _uptime() < due or self._container.status == "running":
+        if not due or uptime() < due or self._container.status == "running":
             return
         self.act_as_monitor()
         if self._container.status == "restarting":
@@ -119,9 +119,9 @@ class Keeper:
                 from cli import netcare
 
                 netcare.mend(self._engine, self._container)
-            if self._engine.decide(decide.restart_now, self._container.id, _uptime(), why=why):
+            if self._engine.decide(decide.restart_now, self._container.id, uptime(), why=why):
                 self.make_live(why)
-        elif self._engine.decide(decide.overdue, self._container.id, _uptime(), why="stop deadline"):
+        elif self._engine.decide(decide.overdue, self._container.id, uptime(), why="stop deadline"):
             self._engine.settle(self._container.stream, why="stop deadline")
 
     def note_exit(self) -> None:
@@ -135,11 +135,12 @@ class Keeper:
         cgroup = self._container.cgroup
         oom = cgroup is not None and self._host.oom_kills(cgroup) > 0
         ending = decide.ending(status, oom=oom)
-        self._engine.decide(decide.note_exit, self._container.id, up=_uptime(), why="exit", **ending)
+        self._engine.decide(decide.note_exit, self._container.id, up=uptime(), why="exit", **ending)
         self._engine.settle(self._container.stream, why="exit")
         if self._container.status == "restarting":
             self._close_stdio()
 
 
-def _uptime() -> int:
+def uptime() -> int:
+    """CLOCK_BOOTTIME, in ns."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)

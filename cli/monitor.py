@@ -12,7 +12,6 @@ from __future__ import annotations
 import _socket
 import os
 import select
-import time
 
 import effects.child
 import effects.handler
@@ -24,7 +23,7 @@ import effects.registry  # noqa: F401 - loaded while the command decides, not wh
 from cli import bootstrap, handover
 from cli.execs import Execs
 from cli.given import Given
-from cli.keeper import Keeper
+from cli.keeper import Keeper, uptime
 from effects import cgroup_tree, control, defects, failpoints, identity
 from effects.control_server import Client, Server
 from effects.linux import LinuxHost
@@ -98,13 +97,13 @@ class Monitor:
         self._begin()
         while self.retry_at or self.container.status in WATCHED:
             try:
-                if self.retry_at and _uptime() >= self.retry_at:
+                if self.retry_at and uptime() >= self.retry_at:
                     self.given.read_anew(self.engine, self.container)
                     self.engine.settle(self.stream, why="recovery")  # what was asked for meanwhile
                     self.retry_at = 0
                 self._poll()
             except (WriteFailed, AheadOfJournal, LockTimeout):
-                self.retry_at = _uptime() + RETRY
+                self.retry_at = uptime() + RETRY
         self._finish()
         return 0
 
@@ -165,9 +164,7 @@ class Monitor:
         ready = poller.poll(self._timeout())
         if not ready and self.home is None:
             # Out of the caller's session, which may be killed whole; only now, since the move takes 12 ms.
-            self.home = cgroup_tree.enter(
-                self.host, f"mydocker-{self.engine.places.root_id}", cgroup_tree.MONITORS
-            )
+            self.home = cgroup_tree.enter(self.host, self.engine.places.cgroup, cgroup_tree.MONITORS)
         for fd, events in ready:
             if fd != pidfd and (checks is None or not checks.serve(fd)):
                 self._serve(fd, events, sources, writer)
@@ -191,7 +188,7 @@ class Monitor:
     def _timeout(self) -> int | None:
         """Milliseconds until something is due, for poll(2); soon, while there is still a move to be made."""
         due = self.retry_at or self.keeper.due()
-        left = max(0, (due - _uptime()) // MILLISECOND + 1) if due else None
+        left = max(0, (due - uptime()) // MILLISECOND + 1) if due else None
         if self.home is None:
             return QUIET if left is None else min(QUIET, left)
         return left
@@ -257,7 +254,3 @@ class Monitor:
         if self.home is not None:
             self.host.finish_removals()  # their threads would stay behind
             cgroup_tree.leave(self.host, self.home)
-
-
-def _uptime() -> int:
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)

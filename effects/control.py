@@ -35,6 +35,7 @@ from eventstore.plainjson import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 NAME = "control"
@@ -111,7 +112,7 @@ class Connection:
                 data = _unsealed(fds)
             return (*unpack(data, whole=whole), fds)
         except BadPacket:
-            _close_all(fds)
+            close_all(fds)
             raise
 
     def shut(self) -> None:
@@ -245,6 +246,7 @@ def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
     return fds
 
 
-def _close_all(fds: list[int]) -> None:
+def close_all(fds: Iterable[int]) -> None:
+    """Descriptors that came with a packet and are not wanted."""
     for fd in fds:
         os.close(fd)

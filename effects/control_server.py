@@ -13,7 +13,7 @@ import select
 import struct
 import time
 
-from effects.control import CLOSED, JSON, STDIN, BadPacket, Connection, pack
+from effects.control import CLOSED, JSON, STDIN, BadPacket, Connection, close_all, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Server:
         `ready` says CLOSED.
         """
         if self.clients.get(client.fd) is not client:
-            _close_all(fds)
+            close_all(fds)
             return
         client.queue.append((pack(message), fds))
         if len(client.queue) > _MAX_QUEUE:
@@ -176,7 +176,7 @@ class Server:
         if packet is None:
             return []
         kind, payload, fds = packet
-        _close_all(fds)
+        close_all(fds)
         if kind == CLOSED:
             self.drop(client)
         elif kind == JSON and payload.get("op") in ("hold", "go"):
@@ -196,20 +196,15 @@ class Server:
                 self.hang_up(client)
                 return
             del client.queue[0]
-            _close_all(fds)
+            close_all(fds)
 
     def hang_up(self, client: Client) -> None:
         """End it from our side; the next `ready` says CLOSED, as for one that went by itself."""
         for _, fds in client.queue:
-            _close_all(fds)
+            close_all(fds)
         client.queue = []
         client.connection.shut()
 
 
 def _unread(fd: int) -> int:
     return int.from_bytes(fcntl.ioctl(fd, _SIOCOUTQ, bytes(4)), "little")
-
-
-def _close_all(fds: tuple[int, ...] | list[int]) -> None:
-    for fd in fds:
-        os.close(fd)

@@ -41,3 +41,11 @@ class Failure:
 def refused(step: str, error: OSError) -> StepFailed:
     """The same error, told as the failure of `step`."""
     return StepFailed(step, error.errno or 0, error.strerror or str(error), error.filename)
+
+
+def place(error: BaseException) -> str:
+    """FILE:LINE where it was raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypedDict
 
+    from effects.host import Facts
+
     class Identity(TypedDict):
         """`start` is field 22 of /proc/PID/stat: clock ticks after the boot `boot`."""
 
@@ -50,6 +52,11 @@ def identity(pid: int) -> Identity | None:
     """None if there is no such process; a zombie still has an identity, to be reaped by it."""
     start = start_time(pid)
     return None if start is None else {"pid": pid, "start": start, "boot": boot_id()}
+
+
+def of(facts: Facts) -> Identity:
+    """What facts that tell of a process say of its identity."""
+    return {"pid": facts["pid"], "start": facts["start"], "boot": facts["boot"]}
 
 
 def open_identity(identity: Identity) -> int | None:

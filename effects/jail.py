@@ -13,6 +13,7 @@ import os
 import signal
 
 from effects import syscalls
+from effects.failure import place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def _child(
         path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else None
         answer = _failed(error.strerror or str(error), error.errno or errno.EIO, type(error).__name__, path)
     except BaseException as error:  # noqa: BLE001 - a bug: told to the parent in one line, as its own
-        answer = _failed(f"{type(error).__name__}: {error} ({_place(error)})")
+        answer = _failed(f"{type(error).__name__}: {error} ({place(error)})")
     # The parent may wait for one of these to close before it listens to what we say.
     _close_others((report,))
     _send(report, json.dumps(answer).encode())
@@ -192,14 +193,6 @@ def _close_others(keep: Sequence[int], null: int = -1) -> None:
 
 def _failed(message: str, code: int = errno.EIO, kind: str = "", path: str | None = None) -> dict[str, Any]:
     return {"error": {"kind": kind, "code": code, "message": message, "path": path}}
-
-
-def _place(error: BaseException) -> str:
-    """Where it was raised, as FILE:LINE."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
 
 
 def _send(descriptor: int, data: bytes) -> None:

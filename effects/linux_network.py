@@ -124,7 +124,7 @@ class Network:
         self._links().change("bridge", [rtnetlink.bridge(name, mac)], name)
 
     def make_veth(self, name: str, mac: str, peer: str, identity: Facts) -> None:
-        namespace = open_namespace(_identity(identity), "endpoint")
+        namespace = open_namespace(identities.of(identity), "endpoint")
         try:
             self._links().change("endpoint", [rtnetlink.veth(name, peer, mac, namespace)], name)
         finally:
@@ -146,7 +146,7 @@ class Network:
         removal.await_it()
 
     def furnish(self, identity: Facts, device: str, of: int, plan: Facts) -> None:
-        namespace = open_namespace(_identity(identity), "endpoint")
+        namespace = open_namespace(identities.of(identity), "endpoint")
         try:
             with Within(namespace):
                 _furnish(device, of, plan)
@@ -240,7 +240,3 @@ def _change_if_there(net: Netlink, messages: list[Message]) -> None:
     except OSError as error:
         if error.errno not in _GONE:
             raise
-
-
-def _identity(facts: Facts) -> identities.Identity:
-    return {"pid": facts["pid"], "start": facts["start"], "boot": facts["boot"]}

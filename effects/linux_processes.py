@@ -11,14 +11,13 @@ import time
 
 from effects import cgroup_tree, syscalls
 from effects.failure import StepFailed
-from effects.identity import alive, boot_id, exit_status, open_identity
+from effects.identity import alive, boot_id, exit_status, of, open_identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from effects.host import Facts
-    from effects.identity import Identity
     from effects.newborn import Newborn
 
 _SIGKILL = 9
@@ -99,10 +98,10 @@ class Processes:
         return held.facts if held is not None and held.lives else None
 
     def is_alive(self, identity: Facts) -> bool:
-        return alive(_identity(identity))
+        return alive(of(identity))
 
     def exit_status(self, identity: Facts) -> int | None:
-        status = exit_status({"pid": identity["pid"], "start": identity["start"], "boot": identity["boot"]})
+        status = exit_status(of(identity))
         return None if status is None else os.waitstatus_to_exitcode(status)
 
     def has_execed(self, identity: Facts) -> bool:
@@ -150,7 +149,7 @@ class Processes:
         return facts
 
     def adopt_init(self, container_id: str, facts: Facts) -> None:
-        pidfd = open_identity(_identity(facts))
+        pidfd = open_identity(of(facts))
         if pidfd is not None:
             self._forget(container_id)
             self._inits[container_id] = _Held(container_id, facts, pidfd, None)
@@ -169,7 +168,7 @@ class Processes:
             raise
 
     def signal(self, identity: Facts, signal: int) -> None:
-        pidfd = open_identity(_identity(identity))
+        pidfd = open_identity(of(identity))
         if pidfd is None:
             return
         try:
@@ -181,7 +180,7 @@ class Processes:
 
     def kill(self, identity: Facts, seconds: float) -> None:
         held = self._find(identity)
-        pidfd = held.pidfd if held is not None else open_identity(_identity(identity))
+        pidfd = held.pidfd if held is not None else open_identity(of(identity))
         if pidfd is None:
             return
         try:
@@ -223,8 +222,8 @@ class Processes:
 
     def _find(self, identity: Facts) -> _Held | None:
         """The held init of exactly this identity."""
-        wanted = _identity(identity)
-        return next((held for held in self._inits.values() if _identity(held.facts) == wanted), None)
+        wanted = of(identity)
+        return next((held for held in self._inits.values() if of(held.facts) == wanted), None)
 
     def _remember(self, held: _Held, status: int | None) -> None:
         if status is not None:
@@ -234,10 +233,6 @@ class Processes:
         held = self._inits.pop(container_id, None)
         if held is not None:
             held.close()
-
-
-def _identity(facts: Facts) -> Identity:
-    return {"pid": facts["pid"], "start": facts["start"], "boot": facts["boot"]}
 
 
 def _kill(pidfd: int, identity: Facts, seconds: float) -> None:

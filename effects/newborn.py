@@ -15,7 +15,7 @@ import struct
 import sys
 
 from effects import heritage, identity, syscalls
-from effects.failure import StepFailed
+from effects.failure import StepFailed, place
 from eventstore import plainjson
 
 TYPE_CHECKING = False
@@ -180,19 +180,11 @@ def refused(step: str, error: BaseException) -> StepFailed:
     What is no OSError is a defect of ours: EPROTO and its place, since nobody will see a traceback.
     """
     if not isinstance(error, OSError):
-        return StepFailed(step, errno.EPROTO, f"{type(error).__name__}: {error} ({_place(error)})")
+        return StepFailed(step, errno.EPROTO, f"{type(error).__name__}: {error} ({place(error)})")
     step = getattr(error, "step", "") or step
     path = error.filename
     shown = os.fsdecode(path) if isinstance(path, (str, bytes)) else None
     return StepFailed(step, error.errno or errno.EPROTO, error.strerror or str(error), shown)
-
-
-def _place(error: BaseException) -> str:
-    """FILE:LINE where it was raised."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
 
 
 def _told(code: int) -> str:

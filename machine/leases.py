@@ -17,6 +17,7 @@ from machine.network_errors import (
 )
 from machine.ports import Taken
 from machine.ports import leases as port_leases
+from machine.resources import GONE
 from machine.settings import SHORT
 
 TYPE_CHECKING = False
@@ -210,7 +211,7 @@ def for_start(world: World, c: Container, busy: Busy = (), granted: Sequence[Hol
 def netns(world: World, c: Container, target_id: str) -> dict[str, Any]:
     """Whose network namespace it joins: id, hostname, and pid, start, boot of the process. NetnsGone."""
     target = world.containers.get(target_id)
-    if target is None or target.status in ("absent", "removing", "removed"):
+    if target is None or target.status in GONE:
         raise NetnsGone(c.name, target_id[:SHORT], "it was removed")
     if target.status not in ("running", "paused") or target.process_identity is None:
         raise NetnsGone(c.name, target.name, f"it is {target.status} [mydocker start {target.name}]")
@@ -219,5 +220,4 @@ def netns(world: World, c: Container, target_id: str) -> dict[str, Any]:
 
 def in_network_of(world: World, target: Container) -> list[str]:
     """The containers that were created to share its network namespace."""
-    gone = ("absent", "removing", "removed")
-    return [c.name for c in world.containers.values() if c.joins == target.id and c.status not in gone]
+    return [c.name for c in world.containers.values() if c.joins == target.id and c.status not in GONE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from machine.resources import LIVE
 from machine.world import World
 
 TYPE_CHECKING = False
@@ -10,8 +11,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from machine.subjects import Container
-
-LIVE = ("starting", "running", "paused", "stopping")
 
 
 class Life:

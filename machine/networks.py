@@ -23,7 +23,7 @@ from machine.network_errors import (
     ReservedNetwork,
     SubnetTaken,
 )
-from machine.resources import WATCHED
+from machine.resources import GONE, WATCHED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from machine.subjects import Network
     from machine.world import World
 
-GONE = ("absent", "removing", "removed")
 RESERVED = frozenset({"none", "host", "container", DEFAULT, "default"})
 MAX_DEVICE = 15  # IFNAMSIZ less its NUL, netdevice(7)
 _UNIQUE_LOCAL = 0xFD << 120  # fd00::/8, RFC 4193: the next 40 bits are random

@@ -170,7 +170,7 @@ def _cgroup(c: Container, places: Places, _key: str) -> dict[str, Any]:
 
 
 def _cgroup_names(c: Container, places: Places) -> dict[str, Any]:
-    return {"parent": f"mydocker-{places.root_id}", "name": c.id}
+    return {"parent": places.cgroup, "name": c.id}
 
 
 def _init(c: Container, places: Places, _key: str) -> dict[str, Any]:

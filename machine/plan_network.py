@@ -35,11 +35,6 @@ def names_directory(places: Places, network_id: str) -> str:
     return f"{places.run}/{places.root_id}/dns/{network_id}"
 
 
-def servers_cgroup(places: Places) -> str:
-    """The parent of the cgroup that name servers are in, and of those of containers."""
-    return f"mydocker-{places.root_id}"
-
-
 def open_endpoints(c: Container) -> list[dict[str, Any]]:
     """The leases that the container has and keeps."""
     return [one for one in c.endpoints if "leaving" not in one]
@@ -74,7 +69,7 @@ def _dns(net: Network, places: Places, _key: str) -> dict[str, Any]:
         "gateways": [one["gateway"] for one in net.subnets],
         "directory": names_directory(places, net.id),
         "internal": net.internal,
-        "cgroup": servers_cgroup(places),
+        "cgroup": places.cgroup,
         "mark": mark(places, f"network {net.id}"),
         "table": table(places),
     }
@@ -120,7 +115,7 @@ def _resolver(c: Container, places: Places, _key: str) -> dict[str, Any]:
             for one in leases
         ],
         "outward": not all(one["internal"] for one in leases),
-        "cgroup": servers_cgroup(places),
+        "cgroup": places.cgroup,
         "table": table(places),
         "mark": mark(places, f"resolver {c.id}"),
     }

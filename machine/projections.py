@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from machine.resources import LIVE, WATCHED
+from machine.resources import GONE, LIVE, WATCHED
 from machine.world import World
 
 TYPE_CHECKING = False
@@ -76,7 +76,7 @@ def pid(c: Container) -> int:
 
 def visible(world: World) -> list[Container]:
     """All containers that exist for a user, oldest first."""
-    found = [c for c in world.containers.values() if c.status not in ("absent", "removing", "removed")]
+    found = [c for c in world.containers.values() if c.status not in GONE]
     return sorted(found, key=lambda c: c.created)
 
 

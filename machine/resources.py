@@ -5,6 +5,8 @@ from __future__ import annotations
 # Statuses in which a container may have processes, and those in which it has a monitor.
 LIVE = ("starting", "running", "paused", "stopping")
 WATCHED = (*LIVE, "restarting")
+# Those of one that is not there for anybody any more.
+GONE = ("absent", "removing", "removed")
 
 # Held resources by status, in the order they are made; undone in reverse.
 RUN = ("directory", "cgroup", "init", "endpoint", "rules", "resolver", "root_link", "release")

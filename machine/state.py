@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eventstore import plainjson
+from machine.resources import GONE
 from machine.subjects import BRIEF, Asleep, Container, Host, Image, Job, Layer, Network, Subject
 
 TYPE_CHECKING = False
@@ -24,7 +25,6 @@ KINDS: dict[str, tuple[type[Slots], str]] = {
 }
 PROCESS = "process_identity"
 HEAD = 4  # bytes
-GONE = ("absent", "removing", "removed")
 
 
 class State:

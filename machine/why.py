@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from machine.endings import Endings
 from machine.health import CAUSE
-from machine.resources import DISK
+from machine.resources import DISK, LIVE
 from machine.restarts import POLICY
 from machine.settings import SHORT
 from machine.story import THINGS, sentence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from machine.life import Life
 
 _SAYS_MONITOR = "root_link"  # it leads through the monitor, so it is lost with it
-LIVE = ("starting", "running", "paused", "stopping")
 
 
 def explain(life: Life, when: Callable[[int], str], who: Callable[[dict[str, Any]], str]) -> list[str]:

@@ -7,10 +7,10 @@ from cli.report import echo
 from cli.session import Session, pass_session
 from machine.errors import InvalidValue, MachineError
 from machine.network_errors import outside
+from machine.ports import MAX_PORT
 from machine.quantities import whole
 
 PROTOCOLS = ("tcp", "udp", "sctp")
-MAX_PORT = 65535
 
 
 class NotPublished(MachineError):

@@ -8,7 +8,7 @@ import time
 from cli.declare import argument, command, flag, value
 from cli.looking import is_live
 from cli.render import Column, binary_size, human_size, listing
-from cli.report import echo, put
+from cli.report import INTERRUPTED, echo, put
 from cli.session import Session, pass_session
 from effects import usage
 from effects.usage import Usage
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 EVERY = 1.0  # seconds between two samples of a stream
 ONCE = 0.25  # seconds between the two samples that one answer needs
-INTERRUPTED = 130
 UNKNOWN = "--"
 # A terminal is rewritten in place: cleared as a whole it would flicker.
 HOME, END_OF_LINE, END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
