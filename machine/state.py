@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eventstore import plainjson
 from machine.resources import GONE
-from machine.subjects import BRIEF, Asleep, Container, Host, Image, Job, Layer, Network, Subject
+from machine.subjects import BRIEF, Container, Host, Image, Job, Layer, Network, Subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ class State:
     @classmethod
     def unpack(cls, packed: bytes | memoryview) -> Self:
         """The state that `pack` described, its containers asleep: most commands ask for one of a thousand."""
+        from machine.asleep import Asleep  # a monitor starts from no snapshot
+
         world, view = cls(), memoryview(packed)
         begin = HEAD + int.from_bytes(view[:HEAD], "big")
         state = plainjson.loads(bytes(view[HEAD:begin]))

@@ -33,7 +33,7 @@ class Slots:
         """The object that `dump` described."""
         self = cls.__new__(cls)
         for name in _slots(cls):
-            setattr(self, name, _loaded(name, state[name]))
+            setattr(self, name, loaded(name, state[name]))
         return self
 
 
@@ -85,7 +85,7 @@ class Container(Subject):
     """One container. `exit` is {code, signal, reason, ts} of its last run, `error` why a start failed."""
 
     __slots__ = (
-        "_process",  # these two only where it is `Asleep`
+        "_process",  # these two only where it is `machine.asleep.Asleep`
         "_rest",
         "asked",
         "backoff",
@@ -157,7 +157,7 @@ class Container(Subject):
         """To be called before the first change. It is awake."""
 
     def rest(self) -> bytes:
-        """What `Asleep` needs beside `BRIEF`, as JSON: what a new container does not have as well."""
+        """What one asleep needs beside `BRIEF`, as JSON: what a new container does not have as well."""
         new = Container(self.id).dump()
         mine = {name: value for name, value in self.dump().items() if value != new[name]}
         return plainjson.dumps({name: value for name, value in mine.items() if name not in BRIEF})
@@ -184,46 +184,6 @@ class Container(Subject):
         """The facts of its cgroup while that is held and made."""
         row = self.holding("cgroup")
         return row.facts if row is not None and row.facts else None
-
-
-class Asleep(Container):
-    """A container from a snapshot: with what lists show, the rest being JSON until somebody asks for it.
-
-    Then it becomes a plain Container, whose slots are read without the detour that `__getattr__` is.
-    """
-
-    __slots__ = ()
-
-    def __init__(self, rest: bytes | memoryview, process: dict[str, Any] | None, *brief: Any) -> None:
-        """By its `rest`, its `process_identity` and the values of `BRIEF`."""
-        self.id, self.name, self.status, self.image, self.command, self.created, *more = brief
-        self.exit, self.error, self.stopped_by_user, self.endpoints, self.ports, self.joins, self.health = (
-            more
-        )
-        self._rest, self._process = rest, process
-
-    def wake(self) -> None:
-        brief, rest = [getattr(self, name) for name in BRIEF], plainjson.loads(bytes(self._rest))
-        self.__class__ = Container  # type: ignore[assignment]  # the same slots: that is what becomes of it
-        self.__init__(self.id)  # type: ignore[misc]  # the plain one's
-        for name, value in [*zip(BRIEF, brief, strict=True), *rest.items()]:
-            setattr(self, name, _loaded(name, value))
-
-    def rest(self) -> bytes:
-        return bytes(self._rest)
-
-    @property
-    def process_identity(self) -> dict[str, Any] | None:
-        return self._process
-
-    if not TYPE_CHECKING:  # to the type checker it has what a Container has, and nothing else
-
-        def __getattr__(self, name: str) -> Any:
-            """Called for a slot without a value."""
-            if name[0] == "_":
-                raise AttributeError(name)
-            self.wake()
-            return getattr(self, name)
 
 
 class Standing(Subject):
@@ -318,5 +278,6 @@ def _dumped(value: Any) -> Any:
     return value
 
 
-def _loaded(name: str, value: Any) -> Any:
+def loaded(name: str, value: Any) -> Any:
+    """What `dump` made of a slot, as the slot has it."""
     return [Held.load(row) for row in value] if name in ("held", "leftovers") else value

@@ -11,7 +11,7 @@ from cli.session import Session, snapshot_code
 from eventstore.errors import WriteFailed
 from eventstore.snapshots import Snapshots
 from machine import decide
-from machine.subjects import Asleep
+from machine.asleep import Asleep
 from machine.world import World
 from tests.timed import Timed
 

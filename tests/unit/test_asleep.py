@@ -9,8 +9,9 @@ import pytest
 
 from cli.commands.ps import columns
 from machine import decide
+from machine.asleep import Asleep
 from machine.projections import pid
-from machine.subjects import Asleep, Container
+from machine.subjects import Container
 from machine.world import World
 from tests.histories import alive, container_id, created, in_status
 
