@@ -12,7 +12,8 @@ CHANGES = frozenset({
     *("make_dir", "write_file", "rewrite_file", "make_fifo", "symlink", "rename", "remove_file", "remove_tree", "sync"),
     *("forget_overlay", "set_mark", "write_control", "limit_devices", "kill_all", "remove_cgroup"),
     *("spawn_init", "open_gate", "signal", "kill", "hold_root", "drop_root"),
-    *("make_bridge", "make_veth", "set_link", "add_address", "delete_link", "furnish", "load_rules"),
+    *("make_bridge", "make_veth", "set_link", "join_bridge", "add_address", "delete_link", "furnish"),
+    "load_rules",
     *("change_elements", "hold_ports", "drop_ports", "forget_flows", "run_server"),
 })  # fmt: skip
 
@@ -241,8 +242,10 @@ if TYPE_CHECKING:
         def make_veth(self, name: str, mac: str, peer: str, identity: Facts) -> None:
             """A pair, down, of our group: `name` here, `peer` with this MAC in the process's namespace."""
 
-        def set_link(self, index: int, *, alias: str, master: int | None, up: bool) -> None:
-            """`master`: the bridge that it is to be a port of, one that reflects."""
+        def set_link(self, index: int, *, alias: str, up: bool) -> None: ...
+
+        def join_bridge(self, index: int, master: int, *, alias: str, mac: str) -> None:
+            """Up, a port that reflects, with this address behind it, which needs not be learned."""
 
         def add_address(self, index: int, address: str) -> None:
             """ADDRESS/LENGTH; no error if it is there."""

@@ -130,11 +130,12 @@ class Network:
         finally:
             os.close(namespace)
 
-    def set_link(self, index: int, *, alias: str, master: int | None, up: bool) -> None:
-        changes = [rtnetlink.set_link(index, alias=alias, master=master, up=up)]
-        if master is not None:
-            changes.append(rtnetlink.reflect(index))
-        self._links().change("link", changes)
+    def set_link(self, index: int, *, alias: str, up: bool) -> None:
+        self._links().change("link", [rtnetlink.set_link(index, alias=alias, up=up)])
+
+    def join_bridge(self, index: int, master: int, *, alias: str, mac: str) -> None:
+        link = rtnetlink.set_link(index, alias=alias, master=master, up=True)
+        self._links().change("link", [link, rtnetlink.set_port(index), rtnetlink.is_behind(index, mac)])
 
     def add_address(self, index: int, address: str) -> None:
         self._links().change("address", [rtnetlink.add_address(index, address)], address)

@@ -14,7 +14,7 @@ _ROUTER = "2"  # accept_ra: router advertisements even where this host forwards 
 
 
 class Firewall:
-    """The two tables of a root with their chains, sets and rules; and one rule in each foreign chain that may drop.
+    """Both tables of a root with their chains, sets and rules; and one rule in each foreign chain that may drop.
 
     spec    table: "mydocker-<root id>"; turned_on: what the facts of `forwarding` say, of all families
     facts   {}
@@ -42,6 +42,8 @@ class Firewall:
         text = "".join(
             f"delete table {family} {table}\n" for family in nft_text.FAMILIES if table in host.chains(family)
         )
+        closed = _closings(host, table)
+        text += nft_text.closing(table, closed) if closed else ""
         for family, chain in _foreign(host):
             where = f"{family} {chain['table']} {chain['name']}"
             for handle, comment in host.rules(family, chain["table"]).get(chain["name"], ()):
@@ -58,9 +60,10 @@ class Forwarding:
     facts   turned_on: settings below /proc/sys that we changed: forwarding itself, which was 0; and accept_ra of
             devices, which was 1: a host that forwards would not hear its router any more
 
-    If it was off, the host must not become a router for others: before it is turned on, a table of its own
-    drops whatever neither comes from nor goes to a bridge of ours. Several roots share the one switch; who comes
-    later finds such a table of another root, and the last one to go turns it off.
+    If it was off, the host must not become a router for others: before it is turned on, a chain of the firewall's
+    table drops whatever neither comes from nor goes to a bridge of ours. It stands before the firewall, and after it.
+    Several roots share the one switch; who comes later finds such a chain of another root, and the last one to go turns
+    it off.
     """
 
     def probe(self, spec: Spec, host: Host) -> Facts | None:
@@ -75,7 +78,7 @@ class Forwarding:
         found_off, known = _read(host, name) == "0", self._noted(spec, host)
         if found_off or known is not None:
             settings = [*(known or ()), *(self._advertised(spec, host) if found_off else ())]
-            host.load_rules(nft_text.closing(spec["table"], family, settings))
+            host.load_rules(nft_text.closing(spec["table"], {family: settings}))
             for setting in settings if found_off else ():
                 _write(host, setting, _ROUTER)
         if found_off:
@@ -91,21 +94,28 @@ class Forwarding:
             for setting in ours:
                 if setting != name and _read(host, setting) == _ROUTER:
                     _write(host, setting, "1")
-        table = nft_text.closed_table(spec["table"])
-        chains = host.chains("inet").get(table, ())
-        if spec["family"] in chains:
-            # The table goes with its last chain.
-            what = f"table inet {table}" if len(chains) == 1 else f"chain inet {table} {spec['family']}"
-            host.load_rules(f"delete {what}\n")
+        self._open(spec, host)
+
+    def _open(self, spec: Spec, host: Host) -> None:
+        """The chain is emptied; its table goes, if nothing else is in it."""
+        table, family = spec["table"], spec["family"]
+        closed = _closings(host, table)
+        if family not in closed:
+            return
+        if nft_text.stands(host.chains("inet")[table]) or len(closed) > 1:
+            host.load_rules(f"flush chain inet {table} {family}\n")
+        else:
+            host.load_rules(f"delete table inet {table}\n")
 
     def _turned_on(self, spec: Spec, host: Host) -> list[str]:
-        settings = _notes(host, nft_text.closed_table(spec["table"]), spec["family"])
+        settings = _closings(host, spec["table"]).get(spec["family"])
         return [] if settings is None else [_IP_FORWARD[spec["family"]], *settings]
 
     def _noted(self, spec: Spec, host: Host) -> list[str] | None:
         """What is known to have been changed, by us before a crash or by another root; None if nobody did."""
-        tables = [table for table in host.chains("inet") if nft_text.is_closed(table)]
-        notes = [note for table in tables if (note := _notes(host, table, spec["family"])) is not None]
+        tables = [table for table in host.chains("inet") if nft_text.is_ours(table)]
+        found = [_closings(host, table).get(spec["family"]) for table in tables]
+        notes = [settings for settings in found if settings is not None]
         return list(dict.fromkeys(setting for note in notes for setting in note)) if notes else None
 
     def _used_by_others(self, spec: Spec, host: Host) -> bool:
@@ -125,11 +135,16 @@ class Forwarding:
         return [name for name in names if _read(host, name) == "1"]
 
 
-def _notes(host: Host, table: str, family: str) -> list[str] | None:
-    """The comments of one chain of a table that closes; None where there is no such chain."""
-    if family not in host.chains("inet").get(table, ()):
-        return None
-    return [comment for _handle, comment in host.rules("inet", table).get(family, ()) if comment]
+def _closings(host: Host, table: str) -> dict[str, list[str]]:
+    """Family -> the settings noted there, of each family that a table closes."""
+    if table not in host.chains("inet"):
+        return {}
+    rules = host.rules("inet", table)
+    return {
+        family: [comment for _handle, comment in rules[family] if comment]
+        for family in nft_text.IP_FAMILIES
+        if family in rules
+    }
 
 
 def _closed(spec: Spec) -> dict[str, list[str]]:

@@ -48,7 +48,7 @@ class Bridge:
         _set(host, f"{_CONF6}/{device}/disable_ipv6", int(not version6))
         for gateway in spec["gateways"]:
             host.add_address(link["index"], gateway)
-        host.set_link(link["index"], alias=spec["mark"], master=None, up=True)
+        host.set_link(link["index"], alias=spec["mark"], up=True)
         return {"index": link["index"]}
 
     def undo(self, spec: Spec, _facts: Facts, host: Host) -> None:
@@ -83,7 +83,7 @@ class Endpoint:
             message = "the network's bridge is gone [mydocker replay]"
             raise StepFailed("endpoint", errno.ENODEV, message, spec["bridge"])
         link = self._furnished(spec, host)
-        host.set_link(link["index"], alias=spec["mark"], master=bridge["index"], up=True)
+        host.join_bridge(link["index"], bridge["index"], alias=spec["mark"], mac=spec["mac"])
         _tell_names(spec, host)
         return {"index": link["index"]}
 

@@ -16,9 +16,10 @@ Sets of the table `bridge`, all by the host's end of a container
     senders4, senders6 with MAC and address, at once what a packet says of its sender
     targets6           with address: of neighbour advertisements
 
-Each lookup touches memory that 64 KiB of data have just driven out of the cache. So what is most frequent, TCP to a
-neighbour whose sender is who he says, comes first, and is decided by one lookup in each table. The group that all
-our devices bear keeps the packets of others out of that lookup; no verdict rests on it.
+Each lookup, and each chain at a hook, touches memory that 64 KiB of data have just driven out of the cache. So a packet
+meets one chain in each table, and what is most frequent comes first there: TCP whose sender is who he says, to a
+neighbour (one lookup) or through a published port (none). The group that all our devices bear keeps the packets of
+others out of these rules; no refusal rests on it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     Closed = Mapping[str, Sequence[str]]
 
 FAMILIES = ("inet", "bridge")
+_ALONE_CHAIN = "alone"  # the chain at the hook while there is no firewall
+IP_FAMILIES = ("ipv4", "ipv6")
 # Chains of others that may drop what a verdict of ours has accepted. One rule at their top lets pass what bears our mark.
 # These whatever their policy, which may change with the next command (iptables-nft, docker, ufw), or is no "drop"
 # although they end with one (firewalld); beside them every chain whose policy is "drop".
@@ -58,11 +61,6 @@ table inet {table} {{
 	map ports4 {{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }}
 	map ports6 {{ type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }}
 	map resolvers {{ type ipv4_addr . ipv4_addr : inet_service; }}
-	chain raw {{
-		type filter hook prerouting priority -300; policy accept;
-		# Our bridges route 127.0.0.0/8 (for published ports); containers must not use that.
-		ip daddr 127.0.0.0/8 iifname @bridges drop
-	}}
 	chain publish {{
 		meta l4proto {{ tcp, udp }} dnat ip to ip daddr . meta l4proto . th dport map @ports4
 		meta nfproto ipv4 fib daddr type local meta l4proto {{ tcp, udp }} dnat ip to meta l4proto . th dport map @any4
@@ -70,7 +68,9 @@ table inet {table} {{
 		meta nfproto ipv6 fib daddr type local meta l4proto {{ tcp, udp }} dnat ip6 to meta l4proto . th dport map @any6
 	}}
 	chain prerouting {{
-		type nat hook prerouting priority -100; policy accept;
+		# Before the translations of others, which may take 127.0.0.1 for an address of theirs.
+		type nat hook prerouting priority -101; policy accept;
+		ip daddr 127.0.0.0/8 iifname @bridges drop
 		# Translated, it would not be a martian any more: a port on 127.0.0.1 stays there.
 		iifname != "lo" ip daddr 127.0.0.0/8 return
 		iifname @bridges meta l4proto {{ tcp, udp }} th dport 53 redirect to : ip saddr . ip daddr map @resolvers
@@ -116,14 +116,24 @@ table inet {table} {{
 		ct state invalid drop
 		goto pass
 	}}
-	chain forward {{
+{others}	chain forward {{
 		type filter hook forward priority -1; policy accept;
 		# What a bridge passes from port to port comes here too, with br_netfilter.
 		iifgroup {group} oifgroup {group} iifname . oifname @same meta mark set meta mark or {mark:#010x} accept
+		# A connection to a published port that has been let in.
+		oifgroup {group} ct status dnat ct state established tcp flags & syn == 0 meta mark set meta mark or {mark:#010x} accept
+		iifgroup {group} ct status dnat ct state established tcp flags & syn == 0 meta mark set meta mark or {mark:#010x} accept
 		iifname @bridges goto onward
 		oifname @bridges goto inward
+		goto others
+	}}
+	chain loopback {{
+		ct direction reply goto pass
+		drop
 	}}
 	chain host {{
+		# Our bridges route it (for published ports), and so answers come in; nothing else does.
+		ip daddr 127.0.0.0/8 goto loopback
 		fib daddr . iif type local meta l4proto {{ tcp, udp }} th dport 53 goto pass
 		meta l4proto {{ tcp, udp }} ct original proto-dst 53 ct status dnat goto pass
 		ct state established,related goto pass
@@ -139,13 +149,21 @@ table inet {table} {{
 """
 
 # What was not routed before us is not routed now; what a bridge of others passes on was never routed.
-_CLOSED = """\
-table inet {table}-closed {{
-	chain {family} {{
-		type filter hook forward priority 1; policy accept;
-{notes}		meta nfproto {family} iifgroup != {group} oifgroup != {group} meta iifkind != "bridge" drop
+_OTHERS = """\
+	chain others {{
+		iifgroup != {group} oifgroup != {group} meta iifkind != "bridge" meta nfproto vmap {{ ipv4 : goto ipv4, ipv6 : goto ipv6 }}
 	}}
-}}
+"""
+_CLOSED = """\
+	chain {family} {{
+{rules}	}}
+"""
+# As long as there is no firewall around these.
+_ALONE = """\
+	chain {alone} {{
+		type filter hook forward priority -1; policy accept;
+		goto others
+	}}
 """
 
 _BRIDGE = """\
@@ -158,8 +176,8 @@ table bridge {table} {{
 	chain prerouting {{
 		type filter hook prerouting priority -300; policy accept;
 		# Nothing that the chains below forbid is TCP.
-		meta l4proto tcp iifgroup {group} ether type ip iifname . ether saddr . ip saddr @senders4 accept
-		meta l4proto tcp iifgroup {group} ether type ip6 iifname . ether saddr . ip6 saddr @senders6 accept
+		iifgroup {group} ether type ip ip protocol tcp iifname . ether saddr . ip saddr @senders4 accept
+		iifgroup {group} ether type ip6 meta l4proto tcp iifname . ether saddr . ip6 saddr @senders6 accept
 		iifname @ports goto port
 	}}
 	chain port {{
@@ -196,29 +214,34 @@ table bridge {table} {{
 
 
 def firewall(table: str, closed: Closed) -> str:
-    """All tables, in one transaction; their rules anew, the elements of their sets as they are.
+    """Both tables, in one transaction; their rules anew, the elements of their sets as they are.
 
     `closed`: families, ipv4 and ipv6, whose forwarding was off before us, each with its settings for `closing`.
     """
-    closings = "".join(closing(table, family, settings) for family, settings in closed.items())
-    return _again(_inet(table)) + _again(_bridge(table)) + closings
+    # `closing` may have made it, or not.
+    alone = f"add chain inet {table} {_ALONE_CHAIN}\nflush chain inet {table} {_ALONE_CHAIN}\ndelete chain inet {table} {_ALONE_CHAIN}\n"
+    return _again(_inet(table, closed)) + alone + _again(_bridge(table))
 
 
-def closing(table: str, family: str, settings: Iterable[str]) -> str:
-    """Only the part that keeps the host from becoming a router for others.
+def closing(table: str, closed: Closed) -> str:
+    """Only what keeps the host from becoming a router for others, in these families; what is there stays.
 
-    `settings`: what else was changed for it, as comments: it is known then even where no facts were recorded.
+    The settings: what else was changed for it, as comments: it is known then even where no facts were recorded.
     """
-    return _again(_closed(table, family, settings))
+    frame = "".join(f"\tchain {family} {{\n\t}}\n" for family in IP_FAMILIES)
+    chains = "".join(_closed(family, closed[family]) for family in closed)
+    rest = _OTHERS.format(group=GROUP) + _ALONE.format(alone=_ALONE_CHAIN)
+    return f"table inet {table} {{\n{frame}}}\n" + _again(f"table inet {table} {{\n{chains}{rest}}}\n")
 
 
 def expected(table: str, closed: Closed) -> list[tuple[str, str, dict[str, int]]]:
-    """(family, table, how many rules each of its chains has) of all tables."""
-    counts: dict[str, int] = {}
-    for family, settings in closed.items():
-        counts |= _count(_closed(table, family, settings))
-    found = [("inet", table, _count(_inet(table))), ("bridge", table, _count(_bridge(table)))]
-    return [*found, ("inet", closed_table(table), counts)] if counts else found
+    """(family, table, how many rules each of its chains has) of both tables."""
+    return [("inet", table, _count(_inet(table, closed))), ("bridge", table, _count(_bridge(table)))]
+
+
+def stands(chains: Sequence[str]) -> bool:
+    """Whether these, of the table `inet`, are those of the whole firewall and not only of `closing`."""
+    return "forward" in chains
 
 
 def may_drop(family: str, chain: BaseChain) -> bool:
@@ -241,27 +264,24 @@ def foreign(family: str, table: str, chain: str, comment: str) -> str:
     return f'insert rule {family} {table} {chain} {mark} accept comment "{comment}"\n'
 
 
-def closed_table(table: str) -> str:
-    """The name of the table with a chain for each family that was turned on."""
-    return f"{table}-closed"
-
-
-def is_closed(table: str) -> bool:
-    """Whether it is such a table, of any root."""
-    return is_ours(table) and table.endswith("-closed")
-
-
-def _inet(table: str) -> str:
-    return _INET.format(table=table, mark=MARK, group=GROUP)
+def _inet(table: str, closed: Closed) -> str:
+    chains = "".join(_closed(family, closed.get(family)) for family in IP_FAMILIES)
+    others = chains + _OTHERS.format(group=GROUP)
+    return _INET.format(table=table, mark=MARK, group=GROUP, others=others)
 
 
 def _bridge(table: str) -> str:
     return _BRIDGE.format(table=table, group=GROUP)
 
 
-def _closed(table: str, family: str, settings: Iterable[str]) -> str:
-    notes = "".join(f'\t\tcontinue comment "{setting}"\n' for setting in settings)
-    return _CLOSED.format(table=table, family=family, group=GROUP, notes=notes)
+def _closed(family: str, settings: Iterable[str] | None) -> str:
+    """The chain of a family; without rules where it is not closed: `settings` None."""
+    rules = (
+        ""
+        if settings is None
+        else "".join(f'\t\tcontinue comment "{one}"\n' for one in settings) + "\t\tdrop\n"
+    )
+    return _CLOSED.format(family=family, rules=rules)
 
 
 def _again(text: str) -> str:

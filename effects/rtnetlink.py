@@ -1,6 +1,6 @@
 """Links, addresses and routes, by rtnetlink(7). LEAN.
 
-Constants as linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h have them.
+Constants as linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h, linux/neighbour.h have them.
 """
 
 from __future__ import annotations
@@ -35,11 +35,13 @@ GROUP = 0x6D64  # "md": the group of every link of ours from its birth on; `ip l
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_SETLINK = 16, 17, 18, 19
 _RTM_NEWADDR, _RTM_DELADDR, _RTM_GETADDR = 20, 21, 22
 _RTM_NEWROUTE, _RTM_DELROUTE = 24, 25
+_RTM_NEWNEIGH = 28
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_LINK, _IFLA_MASTER = 1, 3, 5, 10
 _IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_GROUP, _IFLA_NET_NS_FD, _IFLA_EXT_MASK = 18, 20, 27, 28, 29
 _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 31, 32
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
-_IFLA_PROTINFO, _IFLA_BRPORT_MODE = 12, 4
+_IFLA_PROTINFO, _IFLA_BRPORT_MODE, _IFLA_BRPORT_LEARNING = 12, 4, 8
+_NDA_LLADDR, _NUD_NOARP, _NTF_MASTER = 2, 0x40, 0x04
 _RTEXT_FILTER_SKIP_STATS = 8
 _AF_BRIDGE = 7
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_F_NODAD = 1, 2, 8, 0x02
@@ -51,6 +53,7 @@ _RTMGRP_LINK = 1
 _LINK = struct.Struct("BxHiII")  # ifinfomsg: family, type, index, flags, change
 _ADDRESS = struct.Struct("BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index
 _ROUTE = struct.Struct("BBBBBBBBI")  # rtmsg
+_NEIGHBOUR = struct.Struct("BxxxiHBB")  # ndmsg: family, index, state, flags, type
 
 
 def open_route() -> Netlink:
@@ -118,14 +121,24 @@ def set_link(index: int, *, alias: str | None = None, master: int | None = None,
     return Message(_RTM_SETLINK, payload)
 
 
-def reflect(index: int) -> Message:
-    """Let the bridge send out by this port what came in by it (hairpin mode).
+def set_port(index: int) -> Message:
+    """Let the bridge send out by this port what came in by it (hairpin mode), and not look what may be behind it.
 
     A container that asks a port which it publishes itself is answered by itself: with br_netfilter, the address is
     translated within the bridge.
     """
-    mode = nested(_IFLA_PROTINFO, attribute(_IFLA_BRPORT_MODE, b"\1"))
-    return Message(_RTM_SETLINK, _LINK.pack(_AF_BRIDGE, 0, index, 0, 0) + mode)
+    mode = attribute(_IFLA_BRPORT_MODE, b"\1") + attribute(_IFLA_BRPORT_LEARNING, b"\0")
+    return Message(_RTM_SETLINK, _LINK.pack(_AF_BRIDGE, 0, index, 0, 0) + nested(_IFLA_PROTINFO, mode))
+
+
+def is_behind(index: int, mac: str) -> Message:
+    """The bridge sends what is for this address by this port, for good; what it learned is forgotten after minutes.
+
+    Frames for a container that has long said nothing would go to all others as well.
+    """
+    entry = _NEIGHBOUR.pack(_AF_BRIDGE, index, _NUD_NOARP, _NTF_MASTER, 0)
+    payload = entry + attribute(_NDA_LLADDR, bytes.fromhex(mac.replace(":", "")))
+    return Message(_RTM_NEWNEIGH, payload, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE)
 
 
 def delete_link(index: int) -> Message:

@@ -122,6 +122,8 @@ class FakeNet:
 
     def _do(self, words: list[str], line: str) -> None:
         match words:
+            case ["add", "chain", family, name, chain]:
+                self.tables[family, name].chains.setdefault(chain, [])
             case ["flush", "chain", family, name, chain]:
                 self.tables[family, name].chains[chain].clear()
             case ["delete", "table", family, name]:
@@ -178,12 +180,15 @@ class FakeNetwork:
         link = self._net.add_link(name, "veth")
         link.owner, link.inside = owner, {"device": peer, "mac": mac}
 
-    def set_link(self, index: int, *, alias: str, master: int | None, up: bool) -> None:
+    def set_link(self, index: int, *, alias: str, up: bool) -> None:
         link = self._net.by_index(index)
         link.alias, link.up = alias, link.up or up
-        if master is not None:
-            assert self._net.by_index(master).kind == "bridge"
-            link.master = master
+
+    def join_bridge(self, index: int, master: int, *, alias: str, mac: str) -> None:
+        link = self._net.by_index(index)
+        assert self._net.by_index(master).kind == "bridge"
+        assert mac == link.inside["mac"]
+        link.alias, link.up, link.master = alias, True, master
 
     def add_address(self, index: int, address: str) -> None:
         addresses = self._net.by_index(index).addresses

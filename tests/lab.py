@@ -180,13 +180,13 @@ class Lab:
         self.resolv.write_text(f"nameserver {self.INTERNET}\n")
         self._servers: list[subprocess.Popen[str]] = []
         self._machines: list[Machine] = []
-        self.host = self._machine("host", {"/etc/resolv.conf": self.resolv})
+        self.host = self.machine("host", {"/etc/resolv.conf": self.resolv})
         self.router, self.neighbour, self.internet = (
-            self._machine(name, {}) for name in ("router", "neighbour", "internet")
+            self.machine(name, {}) for name in ("router", "neighbour", "internet")
         )
         self._wire()
 
-    def _machine(self, name: str, files: dict[str, Path]) -> Machine:
+    def machine(self, name: str, files: dict[str, Path]) -> Machine:
         self._machines.append(Machine(name, files))
         return self._machines[-1]
 
@@ -195,7 +195,7 @@ class Lab:
         self._machines.remove(self.host)
         self.host.close()
         self.router.run("ip", "link", "del", "host", check=False)  # its end may have gone with the namespace
-        self.host = self._machine("host", {"/etc/resolv.conf": self.resolv, **files})
+        self.host = self.machine("host", {"/etc/resolv.conf": self.resolv, **files})
         self._plug(self.host)
         self._address(self.host, f"{self.HOST}/24", f"{self.HOST6}/64", "10.77.0.1", "fd77::1")
 

@@ -13,7 +13,6 @@ from typing import Any
 from effects.handler import Effects
 from effects.identity import identity
 from effects.linux import LinuxHost
-from effects.nft_text import closed_table
 from effects.registry import HANDLERS
 from tests import cgroups
 from tests.lab import Lab, Machine, lab
@@ -154,7 +153,7 @@ class Kit:
 
     def guest(self, name: str, network: Network, number: int, *ports: Spec) -> Guest:
         """A container that answers on tcp/80 and udp/80, and on tcp/81."""
-        machine = self.lab._machine(name, {})
+        machine = self.lab.machine(name, {})
         made = Guest(self, machine, network, number, list(ports))
         self.do("endpoint", made.endpoint)
         self.do("rules", made.rules)
@@ -177,7 +176,7 @@ class Kit:
 
     @property
     def tables(self) -> set[str]:
-        return {self.table, closed_table(self.table)}
+        return {self.table}
 
 
 @contextlib.contextmanager

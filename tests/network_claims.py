@@ -64,9 +64,9 @@ def forget(prefix: list[str], root_id: str, run_dir: Path) -> None:
         os.kill(pid, 9)
     for name, _owner in _links(prefix, root_id):
         _run([*prefix, "ip", "link", "del", name])
-    table = f"mydocker-{root_id}"
-    for family, name in (("inet", table), ("bridge", table), ("inet", f"{table}-closed")):
-        subprocess.run([*prefix, "nft", "delete", "table", family, name], capture_output=True, check=False)
+    for family in ("inet", "bridge"):
+        command = [*prefix, "nft", "delete", "table", family, f"mydocker-{root_id}"]
+        subprocess.run(command, capture_output=True, check=False)
 
 
 def _run(command: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import socket
 from collections.abc import Iterator
@@ -95,6 +96,17 @@ def test_containers_of_one_network_reach_each_other_as_themselves(made: Kit, net
     assert peer.machine.pings("10.101.0.1")
 
 
+def test_frames_for_a_container_that_has_never_spoken_go_to_it_alone(made: Kit, net: Network) -> None:
+    guest = made.guest("silent", net, 2)
+    # Another one that joins, and leaves, changes nothing of it.
+    made.guest("peer", net, 3)
+    device, mac = guest.endpoint["host_device"], guest.endpoint["mac"]
+    known = json.loads(made.lab.host.run("bridge", "-j", "fdb", "show", "dev", device))
+    assert [row["state"] for row in known if row["mac"] == mac and "master" in row] == ["static"]
+    (port,) = json.loads(made.lab.host.run("bridge", "-j", "-d", "link", "show", "dev", device))
+    assert (port["learning"], port["hairpin"]) == (False, True)
+
+
 def test_networks_are_isolated_from_each_other(made: Kit, net: Network) -> None:
     web, other = made.guest("web", net, 2), made.guest("other", made.network(102), 2)
     ways = [(other.machine, web.ip, 80), (web.machine, other.ip6, 80)]
@@ -121,6 +133,20 @@ def test_a_narrow_way_out_is_known_from_the_first_packet(made: Kit, net: Network
         called.close()
 
 
+@pytest.mark.parametrize(("address", "published_on"), [(Lab.HOST, "0.0.0.0"), (Lab.HOST6, "::")])
+def test_and_by_who_calls_a_published_port_over_it(
+    made: Kit, net: Network, address: str, published_on: str
+) -> None:
+    """Of the answer to the first packet, whose connection counts as established already."""
+    web = made.guest("web", net, 2, published(8080, 99, address=published_on))
+    made.lab.host.run("ip", "link", "set", "eth0", "mtu", "1300")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with web.machine.listening(99) as door, made.lab.internet.door(family, socket.SOCK_STREAM) as caller:
+        caller.connect((address, 8080))
+        assert caller.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= 1300 - 40
+        door.accept()[0].close()
+
+
 def test_an_unpublished_port_is_not_reached_by_a_neighbour_with_a_route(made: Kit, net: Network) -> None:
     web = made.guest("web", net, 2, published(8080, 81))
     neighbour = made.lab.neighbour
@@ -139,20 +165,46 @@ def test_a_port_on_127_0_0_1_stays_there(made: Kit, net: Network) -> None:
     assert reached((made.lab.host, Lab.HOST, 8080), (neighbour, Lab.HOST, 8080)) == []
     # With a packet for 127.0.0.1 on the wire, as nobody else can send it.
     for place, gateway in ((neighbour, Lab.HOST), (peer, "10.101.0.1")):
-        place.set_sysctl("net.ipv4.conf.eth0.route_localnet", "1")
-        place.set_sysctl("net.ipv4.conf.all.route_localnet", "1")
-        place.links("route del local 127.0.0.0/8 dev lo table local\n")
-        place.links(f"route add 127.0.0.0/8 via {gateway} dev eth0\n")
+        _route_loopback(place, gateway)
     assert reached((neighbour, "127.0.0.1", 8080), (peer, "127.0.0.1", 8080)) == []
+
+
+def _route_loopback(place: Place, gateway: str) -> None:
+    place.set_sysctl("net.ipv4.conf.all.route_localnet", "1")
+    place.links("addr del 127.0.0.1/8 dev lo\n")
+    place.links(f"route add 127.0.0.0/8 via {gateway} dev eth0\n")
+    assert f"via {gateway} dev eth0" in place.run("ip", "route", "get", "127.0.0.1")
 
 
 def test_a_container_does_not_reach_the_hosts_loopback(made: Kit, net: Network) -> None:
     made.lab.serve(made.lab.host, "tcp/9000", "udp/9000", address="127.0.0.1")
     peer = made.guest("peer", net, 3).machine
-    peer.set_sysctl("net.ipv4.conf.all.route_localnet", "1")
-    peer.links("route del local 127.0.0.0/8 dev lo table local\n")
-    peer.links("route add 127.0.0.0/8 via 10.101.0.1 dev eth0\n")
+    _route_loopback(peer, "10.101.0.1")
     assert reached((peer, "127.0.0.1", 9000), (peer, "127.0.0.1", 9000, "udp")) == []
+
+
+def test_nor_with_packets_that_are_not_tracked(made: Kit, net: Network) -> None:
+    """Which no chain of the kind `nat` sees."""
+    chain = "type filter hook prerouting priority -300; ip daddr 127.0.0.0/8 notrack"
+    made.lab.host.run("nft", "-f", "-", stdin=f"table ip other {{ chain raw {{ {chain}; }}; }}")
+    peer = made.guest("peer", net, 3).machine
+    _route_loopback(peer, "10.101.0.1")
+    with made.lab.host.listening(9000, "udp", "127.0.0.1") as door:
+        for place in (peer, made.lab.host):
+            with place.door(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.sendto(place.name.encode(), ("127.0.0.1", 9000))
+        assert door.recv(100) == b"host"
+
+
+def test_nor_what_another_engine_publishes_on_the_hosts_loopback(made: Kit, net: Network) -> None:
+    """Whose translation would come before the routing, which knows 127.0.0.0/8 for a martian."""
+    made.lab.serve(made.lab.neighbour, "tcp/80")
+    rule = f"fib daddr type local tcp dport 9100 dnat to {Lab.NEIGHBOUR}:80"
+    chain = f"type nat hook prerouting priority -100; {rule}"
+    made.lab.host.run("nft", "-f", "-", stdin=f"table ip other {{ chain prerouting {{ {chain}; }}; }}")
+    peer = made.guest("peer", net, 3).machine
+    _route_loopback(peer, "10.101.0.1")
+    assert reached((peer, "127.0.0.1", 9100), (peer, "10.101.0.1", 9100)) == ["peer 10.101.0.1 9100"]
 
 
 def test_localhost_is_found_by_its_second_address(made: Kit, net: Network) -> None:
@@ -238,9 +290,26 @@ def test_a_host_that_forwards_because_of_us_is_no_router_for_others(made: Kit, n
     assert lab.host.sysctl("net.ipv4.ip_forward") == "1"
     lab.neighbour.links(f"route replace default via {Lab.HOST}\n")
     assert not lab.neighbour.reaches(Lab.INTERNET, 80)
+    # Nor in between, when the firewall has gone already.
+    made.undo("firewall", made.firewall)
+    assert not lab.neighbour.reaches(Lab.INTERNET, 80)
     made.close()
     assert lab.host.sysctl("net.ipv4.ip_forward") == "0"
     assert lab.host.sysctl("net.ipv6.conf.all.forwarding") == "0"
+
+
+def test_what_a_bridge_of_others_passes_on_is_not_routed_and_passes(made: Kit, net: Network) -> None:
+    assert made.turned_on
+    first, second = (made.lab.machine(name, {}) for name in ("first", "second"))
+    made.lab.host.links("link add others type bridge\nlink set others up\n")
+    for number, machine in enumerate((first, second), start=1):
+        made.lab.host.links(
+            f"link add {machine.name} type veth peer name eth0 netns {machine.pid}\n"
+            f"link set {machine.name} master others up\n"
+        )
+        machine.links(f"addr add 10.88.0.{number}/24 dev eth0\nlink set eth0 up\n")
+    made.lab.serve(second, "tcp/80")
+    assert first.ask("10.88.0.2", 80) == "second 10.88.0.1"
 
 
 def test_a_family_is_turned_off_while_networks_of_the_other_one_stay(made: Kit, net: Network) -> None:

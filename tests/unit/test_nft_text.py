@@ -28,16 +28,24 @@ def nft(*scripts: str) -> str:
     return done.stdout
 
 
+def _chains(ruleset: str) -> set[tuple[str, str]]:
+    """(name, rules) of each chain, whatever their order."""
+    return set(re.findall(r"^\tchain (\S+) \{\n(.*?)^\t\}", ruleset, re.MULTILINE | re.DOTALL))
+
+
 def test_what_varies_is_the_name_and_what_was_turned_on() -> None:
     plain, other = nft_text.firewall(TABLE, {}), nft_text.firewall("mydocker-12345678", {})
     assert other == plain.replace(TABLE, "mydocker-12345678")
-    assert nft_text.firewall(TABLE, CLOSED).startswith(plain)
+    closed = nft_text.firewall(TABLE, CLOSED).splitlines()
+    added = [line.strip() for line in closed if line not in plain.splitlines()]
+    assert added == ['continue comment "net/ipv6/conf/eth0/accept_ra"']
+    assert len(closed) == len(plain.splitlines()) + 3  # and two `drop`
 
 
 def test_only_tables_of_ours_are_named() -> None:
     text = nft_text.firewall(TABLE, CLOSED)
     named = set(re.findall(r"^(?:table|flush chain) (\S+ \S+)", text, re.MULTILINE))
-    assert named == {f"inet {TABLE}", f"bridge {TABLE}", f"inet {TABLE}-closed"}
+    assert named == {f"inet {TABLE}", f"bridge {TABLE}"}
 
 
 def test_no_rule_is_for_one_port_address_or_container() -> None:
@@ -50,11 +58,7 @@ def test_every_chain_is_counted() -> None:
     text = nft_text.firewall(TABLE, CLOSED)
     chains = {name for _family, _table, counts in expected for name in counts}
     assert chains == set(re.findall(r"chain (\S+) \{", text))
-    assert [(family, table) for family, table, _counts in expected] == [
-        ("inet", TABLE),
-        ("bridge", TABLE),
-        ("inet", f"{TABLE}-closed"),
-    ]
+    assert [(family, table) for family, table, _counts in expected] == [("inet", TABLE), ("bridge", TABLE)]
 
 
 def test_the_rule_in_a_chain_of_others_names_its_owner_and_one_bit() -> None:
@@ -86,12 +90,6 @@ def test_a_chain_of_others_needs_it_if_it_may_drop(
     assert nft_text.may_drop(family, chain) is needs  # type: ignore[arg-type]  # plain dict
 
 
-def test_others_tables_of_the_same_kind_are_known_by_name() -> None:
-    assert nft_text.is_closed(nft_text.closed_table(TABLE))
-    assert not nft_text.is_closed(TABLE)
-    assert not nft_text.is_closed("firewall-closed")
-
-
 @pytest.mark.root
 def test_nft_takes_it_and_the_second_time_changes_nothing() -> None:
     text = nft_text.firewall(TABLE, CLOSED)
@@ -111,6 +109,19 @@ def test_saying_it_again_leaves_the_elements_and_takes_strange_rules_away() -> N
 
 @pytest.mark.root
 def test_closing_says_what_the_firewall_says_of_it() -> None:
-    closing = nft_text.closing(TABLE, "ipv4", [])
-    assert nft(closing) in nft(nft_text.firewall(TABLE, {"ipv4": []}))
+    closing, whole = nft_text.closing(TABLE, {"ipv4": []}), nft_text.firewall(TABLE, {"ipv4": []})
     assert nft(closing, closing) == nft(closing)
+    assert _chains(nft(closing, whole)) == _chains(nft(whole))
+    assert {name for name, _rules in _chains(nft(closing)) - _chains(nft(whole))} == {"alone"}
+
+
+@pytest.mark.root
+def test_a_family_that_is_closed_later_leaves_the_other_and_the_firewall() -> None:
+    first: dict[str, list[str]] = {"ipv4": []}
+    second = {"ipv6": CLOSED["ipv6"]}
+    both = nft(nft_text.closing(TABLE, first), nft_text.closing(TABLE, second))
+    assert both == nft(nft_text.closing(TABLE, CLOSED))
+    later = nft(nft_text.firewall(TABLE, first), nft_text.closing(TABLE, second))
+    whole = nft(nft_text.firewall(TABLE, CLOSED))
+    assert {name for name, _rules in _chains(later) - _chains(whole)} == {"alone"}
+    assert not _chains(whole) - _chains(later)
