@@ -283,7 +283,10 @@ def lab(base: Path) -> Iterator[Lab]:
 
 
 def snapshot(at: Place) -> dict[str, list[str]]:
-    """All that an engine may alter of a place's network, to be compared with a later one."""
+    """All that an engine may alter of a place's network, to be compared with a later one.
+
+    Less what a link gives itself (fe80::/64), when it comes to that: it goes with the link.
+    """
     with at.entered():
         forwarding = [
             f"{path} {path.read_text().strip()}"
@@ -295,10 +298,16 @@ def snapshot(at: Place) -> dict[str, list[str]]:
     return {
         "links": sorted(row.split(": ")[1].split("@")[0] for row in at.run("ip", "-o", "link").splitlines()),
         "addresses": sorted(
-            row.split(": ")[1].split("\\")[0] for row in at.run("ip", "-o", "addr").splitlines()
+            row.split(": ")[1].split("\\")[0]
+            for row in at.run("ip", "-o", "addr").splitlines()
+            if "inet6 fe80:" not in row
         ),
         # "linkdown" comes and goes a while after the last port of a bridge does.
-        "routes": at.run("ip", "route", "show", "table", "all").replace(" linkdown", "").splitlines(),
+        "routes": [
+            row.replace(" linkdown", "")
+            for row in at.run("ip", "route", "show", "table", "all").splitlines()
+            if "fe80:" not in row
+        ],
         "rules": at.run("nft", "list", "ruleset").splitlines(),
         "sockets": sorted(" ".join(row.split()[4:5]) for row in at.run("ss", "-Hlntu").splitlines()),
         "forwarding": forwarding,
