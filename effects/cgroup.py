@@ -23,8 +23,7 @@ class Cgroup:
             limits: any of memory, memory_swap (bytes; memory_swap counts both together, -1 is unlimited and
                     twice the memory if not given), cpu_shares, cpu_quota, cpu_period (us), cpuset_cpus,
                     cpuset_mems, pids; 0, "" or no key: no such limit
-            devices: rules as `devices.allow` takes them; devices.DEFAULT_RULES if there is no such key
-            privileged: no device is forbidden
+            privileged: no device is forbidden; else all but devices.DEFAULT_RULES
     facts   leaf, at, cgroup2: see cgroup_tree.facts_of; cgroup_tree.places(facts) has the paths
 
     A limit that the kernel cannot apply fails the effect, with the controller's name in the step.
@@ -46,7 +45,7 @@ class Cgroup:
         facts = cgroup_tree.facts_of(host, hierarchies, leaf)
         _limit(host, facts, spec["limits"], reset=False)
         if not spec["privileged"]:
-            _limit_devices(host, facts, spec.get("devices", devices.DEFAULT_RULES))
+            _limit_devices(host, facts, devices.DEFAULT_RULES)
         host.set_mark(cgroup_tree.directories(hierarchies, leaf, {})[-1])
         return facts
 
