@@ -84,6 +84,16 @@ def alive(identity: Identity) -> bool:
     return fields is not None and int(fields[_START]) == identity["start"] and not _is_dead(fields)
 
 
+def is_ending(which: Identity, proc: int) -> bool:
+    """Whether it is gone, or about to go: a namespace's first process waits for all others there to be reaped before it
+    is dead, while nobody can be born there any more (pid_namespaces(7)). `proc`: a handle of the host's /proc.
+    """
+    fields = _stat(which["pid"], proc)
+    if fields is None or int(fields[_START]) != which["start"]:
+        return True
+    return _is_dead(fields) or (bool(int(fields[_FLAGS]) & _PF_EXITING) and int(fields[_THREADS]) <= 1)
+
+
 def dying(pid: int, program: str) -> Identity | None:
     """Its identity, if it is a process of that program (by its first 15 letters) that the kernel is taking apart.
 

@@ -48,6 +48,7 @@ _JOINED = (
 )
 _SIGKILL = 9
 _PATIENCE = 10_000  # milliseconds
+_NOT_RUNNING = "the container is not running"
 
 
 def main() -> int:
@@ -55,12 +56,13 @@ def main() -> int:
     request, stdio = _receive(control)
     if request is None:
         return 0
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # the host's, wherever we go
     # An import from here on would look into the container, or fail because of it.
     sys.path.clear()
     sys.meta_path.clear()
     try:
         monitor = _socket.socket(fileno=stdio.pop()) if "session" in request else None
-        session = Session(request, stdio)
+        session = Session(request, stdio, proc)
         born = session.start(control)
         if born is not None:
             if monitor is not None:
@@ -69,24 +71,27 @@ def main() -> int:
             if monitor is not None:
                 _answer(monitor, {"op": "exec_ended", "code": code})
     except Exception as error:  # noqa: BLE001 - a traceback would be read from the container's files
-        _answer(control, {"failed": _failure(refused("join", error))})
+        failed = refused("join", error)
+        if identity.is_ending(request["identity"], proc):
+            # Then the kernel says whatever lay in the way first: no memory, no process, a child that was killed.
+            failed = StepFailed("join", errno.ESRCH, _NOT_RUNNING)
+        _answer(control, {"failed": _failure(failed)})
     return 0
 
 
 class Session:
-    """The way into the container. What it needs of the host is opened before it goes in."""
+    """The way into the container. What it needs of the host is opened before it goes in; `proc`: the host's /proc."""
 
-    def __init__(self, request: dict[str, Any], stdio: list[int]) -> None:
+    def __init__(self, request: dict[str, Any], stdio: list[int], proc: int) -> None:
         who: Identity = request["identity"]
         config: StageConfig = request["config"]
         self._config, self._stdio, self._id, self._size = config, stdio, request["id"], request.get("size")
         pidfd = identity.open_identity(who)
         if pidfd is None:
-            raise StepFailed("join", errno.ESRCH, "the container is not running")
-        self._pidfd = pidfd
+            raise StepFailed("join", errno.ESRCH, _NOT_RUNNING)
+        self._pidfd, self._proc = pidfd, proc
         if not config["tty"] and len(stdio) != _FDS:
             raise StepFailed("join", errno.EINVAL, f"{len(stdio)} of 3 descriptors came with the request")
-        self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._joins = cgroup_entry.open_joins(config["joins"])
         self._cgroup = cgroup_entry.open_cgroup(config["cgroup2"])
         heritage.reset_oom_score()

@@ -19,6 +19,7 @@ from effects import devices, devices_bpf, identity, interpreter
 from effects.control import pack, unpack
 from effects.newborn import Newborn
 from tests.births import Box, end
+from tests.waiting import until
 
 pytestmark = pytest.mark.root
 
@@ -252,6 +253,24 @@ def test_a_container_that_is_gone_is_not_joined(box: Box) -> None:
     session.finish()
 
 
+def test_a_container_that_is_just_ending_is_told_as_one_that_is_gone(box: Box, init: Newborn) -> None:
+    """It takes nobody any more, in words of the kernel's own, and is not dead before all who joined it are reaped."""
+    first = Exec(box, init, "sleep", "1000")
+    who = first.ask()["started"]
+    os.kill(first.pid, signal.SIGSTOP)  # it reaps nobody
+    try:
+        os.kill(init.pid, signal.SIGKILL)
+        until(lambda: not identity.alive(who), "the session outlives its container")
+        second = Exec(box, init, "true")
+        failed = second.ask()["failed"]
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    assert (failed["errno"], failed["message"]) == (errno.ESRCH, "the container is not running")
+    assert first.answer() == {"exited": 128 + signal.SIGKILL, "signal": signal.SIGKILL}
+    first.finish()
+    second.finish()
+
+
 def test_another_process_by_the_same_pid_is_not_joined(box: Box, init: Newborn) -> None:
     session = Exec(box, init, "true")
     session.request["identity"]["start"] += 1
@@ -380,7 +399,9 @@ def test_it_is_born_in_the_containers_cgroups(box: Box) -> None:
 def test_cve_2016_9962_the_container_cannot_look_into_what_joins_it(box: Box) -> None:
     """It tries all the time to open files, roots and programs of others, while fifty processes join."""
     script = """
-    while [ ! -e /stop ]; do
+    trap 'stop=1' USR1
+    echo ready
+    while [ -z "$stop" ]; do
       for p in /proc/[0-9]*; do
         case $p in /proc/1|/proc/$$) continue;; esac
         for f in $p/root/etc/hostname $p/cwd/effects/joiner.py $p/root/usr/bin/python3 $p/root/work; do
@@ -395,12 +416,13 @@ def test_cve_2016_9962_the_container_cannot_look_into_what_joins_it(box: Box) ->
     echo done
     """
     init = box.start("/bin/sh", "-c", script)
+    said = box.wait_output("ready")
     for _ in range(50):
         assert Exec(box, init, "true").run()[0] == 0
-    (box.place / "stop").write_text("")
-    assert Exec(box, init, "touch", "/stop").run()[0] == 0
+    # Not by one more that joins: while it made a file, it would have one open.
+    os.kill(init.pid, signal.SIGUSR1)
     assert end(init) == 0
-    assert box.output() == "done\n"
+    assert said + box.output() == "ready\ndone\n"
 
 
 def test_nothing_stays_open_in_the_command(box: Box, init: Newborn) -> None:
