@@ -18,31 +18,33 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from watchdog.observers.api import BaseObserver
+
 
 class Watch(FileSystemEventHandler):
-    """Watches while entered. Where the kernel has no watch left (inotify(7): max_user_watches), waits just time out."""
+    """Watches while entered. Where the kernel has no instance or watch left (max_user_* of inotify(7)), waits just time out."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._happened = threading.Event()
-        self._observer = Observer()
-        self._started = False
+        self._observer: BaseObserver | None = None
 
     def __enter__(self) -> Self:
         # Our own reading makes events too, which the filter keeps out.
         wanted: list[type[FileSystemEvent]] = [FileModifiedEvent, FileMovedEvent, FileCreatedEvent]
-        self._observer.schedule(self, self._directory, event_filter=wanted)
         try:
-            self._observer.start()
-            self._started = True
+            observer = Observer()  # takes the instance
+            observer.schedule(self, self._directory, event_filter=wanted)
+            observer.start()  # takes the watch
         except OSError:
-            self._started = False
+            return self
+        self._observer = observer
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._started:
+        if self._observer is not None:
             self._observer.stop()
             self._observer.join()
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from watchdog.events import FileSystemEvent
+    from watchdog.observers.api import BaseObserver
 
     from eventstore.event import Event
     from eventstore.schema import Schema
@@ -52,7 +53,7 @@ class Follower:
         self._awake = threading.Event()
         self._stopped = False
         self._idle = idle
-        self._observer = Observer()
+        self._observer: BaseObserver | None = None
 
     @property
     def cursor(self) -> Cursor:
@@ -63,15 +64,18 @@ class Follower:
         # The filter matters: without it each of our own opens and closes comes back as an event.
         kinds = [FileModifiedEvent, FileCreatedEvent, FileMovedEvent]
         handler = _Wakeup(self._awake)
-        self._observer.schedule(handler, self._tail.directory, recursive=False, event_filter=kinds)
         try:
-            self._observer.start()
-        except OSError:  # no inotify instance or watch is left
+            observer = Observer()
+            observer.schedule(handler, self._tail.directory, recursive=False, event_filter=kinds)
+            observer.start()
+        except OSError:  # no inotify instance is left, or no watch
             self._idle = POLL
+            return self
+        self._observer = observer
         return self
 
     def __exit__(self, *_error: object) -> None:
-        if self._observer.is_alive():
+        if self._observer is not None:
             self._observer.stop()
             self._observer.join()
         self._tail.close()

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from watchdog.observers import Observer
 
 from eventstore import follow
 from eventstore.archive import archive
 from eventstore.cursor import Cursor
 from eventstore.follow import Follower
+from tests import without_inotify
 from tests.journal_damage import Place
 from tests.journal_events import BY, SCHEMA, Noted
 
@@ -84,16 +84,27 @@ def test_lost_wake_ups_cost_only_time(place: Place, monkeypatch: pytest.MonkeyPa
     assert [event.n for event in found] == list(range(1, len(found) + 1))
 
 
-def test_without_inotify_it_polls(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_self: object) -> None:
-        raise OSError(24, "inotify instance limit reached")
+FOLLOWING = """
+import sys
+from eventstore import follow
+from tests.journal_events import SCHEMA
+with follow.Follower(sys.argv[1], SCHEMA, idle=60) as follower:
+    for event, line in follower.lines():
+        print(event.n, flush=True)
+"""
 
-    monkeypatch.setattr(Observer, "start", refuse)
-    monkeypatch.setattr(follow, "POLL", 0.01)
-    with Follower(str(place.journal), SCHEMA) as follower, Writing(place, 30):
-        found = take(iter(follower), "29")
 
-    assert [event.n for event in found] == list(range(1, len(found) + 1))
+@pytest.mark.root
+@pytest.mark.parametrize("lacking", without_inotify.LIMITS)
+def test_without_inotify_it_polls(lacking: str, place: Place) -> None:
+    with without_inotify.program(lacking, FOLLOWING, place.journal) as follower:
+        assert follower.stdout is not None
+        found = [follower.stdout.readline() for _event in range(3)]  # those that are there
+        with Writing(place, 30):
+            found += [follower.stdout.readline() for _event in range(30)]
+        follower.kill()
+
+    assert found == [b"%d\n" % number for number in range(1, 34)]
 
 
 def test_segments_may_be_archived_under_it(place: Place) -> None:
@@ -110,8 +121,11 @@ def test_segments_may_be_archived_under_it(place: Place) -> None:
 
 def test_it_ends_when_it_is_told_to(place: Place) -> None:
     with Follower(str(place.journal), SCHEMA, idle=60) as follower:
+        events = iter(follower)
+        found = [next(events) for _event in range(3)]
         timer = threading.Timer(0.05, follower.stop)
         timer.start()
-        found = list(follower)
+        found += events
+        timer.join()
 
     assert len(found) == 3

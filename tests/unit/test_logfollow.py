@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import subprocess
 import sys
@@ -14,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from effects import logread, logwatch
+from effects import logwatch
 from effects.logfile import LogWriter
 from effects.logprint import print_logs
 from effects.logread import LogReader
+from tests import without_inotify
 from tests.logs import ROOT
 from tests.monitors import Reader
 
@@ -162,17 +162,27 @@ def test_the_tail_comes_first_and_then_all(log: LogWriter, follow: Follow) -> No
     assert follower.finish()[0] == b"3\n4\n5\n"
 
 
-def test_without_notification_it_looks_by_itself(
-    log: LogWriter, follow: Follow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def start(_observer: object) -> None:
-        raise OSError(errno.ENOSPC, "inotify watch limit reached")
+FOLLOWING = """
+import os, sys
+from effects import logprint, logread
+logread.FALLBACK = 0.01
+with logread.LogReader(sys.argv[1]) as logs:
+    logprint.print_logs(logs, exited=lambda: os.path.exists(sys.argv[2]))
+"""
 
-    monkeypatch.setattr("watchdog.observers.api.BaseObserver.start", start)
-    monkeypatch.setattr(logread, "FALLBACK", 0.01)
-    follower = follow()
-    log.write(b"seen\n")
-    assert follower.shows(b"seen\n")
+
+@pytest.mark.root
+@pytest.mark.parametrize("lacking", without_inotify.LIMITS)
+def test_without_notification_it_looks_by_itself(lacking: str, directory: Path, log: LogWriter) -> None:
+    over = directory.parent / "over"
+    with without_inotify.program(lacking, FOLLOWING, directory, over) as follower:
+        assert follower.stdout is not None
+        for line in (b"first\n", b"second\n"):
+            log.write(line)
+            assert follower.stdout.readline() == line
+        over.touch()
+        assert follower.stdout.read() == b""
+    assert follower.returncode == 0
 
 
 def test_a_change_wakes_the_reader_and_its_own_reading_does_not(directory: Path) -> None:
