@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,7 @@ for ignored in (signal.SIGQUIT, signal.SIGHUP):
     if signal.getsignal(ignored) is signal.SIG_IGN:
         signal.signal(ignored, signal.SIG_DFL)
 
+ENDING = 10  # seconds for a thread that was told to end
 settings.load_profile("long" if os.environ.get("MYDOCKER_TEST_ALL") else "default")
 
 
@@ -62,9 +64,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Thousands of tests share one process: none may feel what another left in it.
 
     The umask that commands set; dead children; descriptors of files in a test's own directory, which a killed
-    process would have left open too.
+    process would have left open too. No other descriptor may be left, and no thread: to a test that counts them, or
+    that forks, they would be strangers.
     """
-    base, before = f"{tmp_path_factory.getbasetemp()}/", _descriptors()
+    base, before, threads = f"{tmp_path_factory.getbasetemp()}/", _descriptors(), threading.enumerate()
     umask = os.umask(0o022)
     os.umask(umask)
     _reap()
@@ -74,9 +77,16 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         gc.collect()  # objects in cycles own some: they would close a number that is somebody else's by then
         for fd in _left(before, base):
             os.close(fd)
+    others = set(threading.enumerate()) - set(threads)
+    for thread in others:
+        thread.join(ENDING)
+    assert [thread for thread in others if thread.is_alive()] == []
+    if _left(before):
+        gc.collect()
+        assert [f"{fd}: {_descriptors().get(fd)}" for fd in _left(before)] == []
 
 
-def _left(before: dict[int, str], base: str) -> list[int]:
+def _left(before: dict[int, str], base: str = "") -> list[int]:
     return [fd for fd, path in _descriptors().items() if before.get(fd) != path and path.startswith(base)]
 
 

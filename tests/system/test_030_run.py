@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.conftest import Docker
+from tests.waiting import until
 
 pytestmark = pytest.mark.root
 
@@ -233,8 +234,8 @@ def test_030_only_what_is_thrown_away_need_not_reach_the_disk(series: Docker, *,
     option = ["--rm"] if rm else []
     series.ok("run", "-d", *option, "--name", "t030v", "busybox", "sh", "-c", "echo x >/kept; exec top")
     pid = series.inspect("t030v")["State"]["Pid"]
-    while series("exec", "t030v", "test", "-s", "/kept").returncode:
-        pass
+    kept = Path(f"/proc/{pid}/root/kept")
+    until(lambda: kept.exists() and kept.read_text() == "x\n", "it is not written")
 
     root = next(line for line in Path(f"/proc/{pid}/mounts").read_text().splitlines() if " / " in line)
     assert ("volatile" in root) is rm, root

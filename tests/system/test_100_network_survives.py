@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.networks import Guest, Net, network_left
+from tests.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
@@ -188,8 +188,7 @@ def test_100_network_a_restart_of_its_own_keeps_addresses_and_ports(net: Net) ->
     guest = net.guest("web", "-net", "n1", "-p", "80", "--restart", "always")
     port = net.ok("port", "web")
     os.kill(guest.pid, signal.SIGKILL)
-    while not (again := net.inspect("web")["State"])["Running"] or again["Pid"] in (0, guest.pid):
-        pass
+    _until(net, _runs_again)
 
     assert Guest(net, "web").ip == guest.ip
     assert net.ok("port", "web") == port
@@ -210,15 +209,18 @@ def test_100_network_a_link_that_nobody_knows_is_removed_by_replay(net: Net) -> 
 
 def _until(net: Net, holds: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
     """The events of `web` since its last exit, once they are so."""
-    end = time.monotonic() + 60
-    while True:
+
+    def since() -> list[dict[str, Any]]:
         events = [event for event in net.events() if event["s"].startswith("container/")]
         ends = [n for n, event in enumerate(events) if event["t"] == "container.exited"]
-        events = events[ends[-1] :] if ends else []
-        if holds(events):
-            return events
-        assert time.monotonic() < end, [(event["t"], event.get("message")) for event in events]
-        time.sleep(0.1)
+        return events[ends[-1] :] if ends else []
+
+    return until(
+        lambda: events if holds(events := since()) else [],
+        lambda: str([(event["t"], event.get("message")) for event in since()]),
+        beside=net.seen / "journal",
+        seconds=60,
+    )
 
 
 def _runs_again(events: list[dict[str, Any]]) -> bool:

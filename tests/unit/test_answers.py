@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
-import threading
-import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -51,21 +50,26 @@ def test_one_that_has_gone_is_no_reason_to_wait() -> None:
 
 
 def test_a_joiner_that_says_that_it_waits_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A `commit` may hold the container still for longer than anybody would wait for an answer."""
-    monkeypatch.setattr(answers, "ANSWER", 0.3)
+    """A `commit` may hold the container still for longer than anybody would wait for an answer: each has all the time."""
+    granted: list[int] = []
+
+    class Poll:
+        def __init__(self) -> None:
+            self._real = select.poll()
+            self.register = self._real.register
+
+        def poll(self, milliseconds: int) -> list[tuple[int, int]]:
+            granted.append(milliseconds)
+            return self._real.poll(milliseconds)
+
+    monkeypatch.setattr(answers, "select", SimpleNamespace(poll=Poll, POLLIN=select.POLLIN))
     ours, theirs = handover.pair()
     companion = SimpleNamespace(connection=Connection(ours), pid=4711)
-
-    def joiner() -> None:
-        for _ in range(4):
-            Connection(theirs).send({"waiting": True})
-            time.sleep(0.1)  # longer than an answer may take in all, and never at once
-        Connection(theirs).send({"started": {}})
-
-    thread = threading.Thread(target=joiner)
-    thread.start()
+    for _ in range(4):
+        Connection(theirs).send({"waiting": True})
+    Connection(theirs).send({"started": {}})
     assert _await_started(companion, "c1") == -1  # type: ignore[arg-type]  # a Companion's two fields
-    thread.join()
+    assert granted == [answers.ANSWER * 1000] * 5
     ours.close()
     theirs.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import random
@@ -78,11 +79,13 @@ def test_any_flipped_bit_of_a_packed_segment_is_found(place: Place) -> None:
         file = os.memfd_create("packed")
         os.write(file, bad)
         try:
-            with Packed(file, "packed") as source:
-                found = source.read(source.size, 0)
+            source = Packed(file, "packed")
         except Corrupt:
+            os.close(file)  # not its own yet
             continue
-        assert found == data, f"byte {byte} of {len(good)} made another segment"
+        with source, contextlib.suppress(Corrupt):
+            found = source.read(source.size, 0)
+            assert found == data, f"byte {byte} of {len(good)} made another segment"
 
 
 def test_a_packed_file_that_was_cut_short_is_found(place: Place) -> None:

@@ -9,8 +9,8 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,11 @@ from hypothesis import strategies as st
 from effects.logfile import LogWriter, Turn
 from effects.logindex import BASE, DATA, LOST
 from tests.logs import DEADLINE, MB, PUMP, ROOT, WRITER, expected, index, kept, pump, run
+from tests.waiting import until
+
+
+def _has(path: Path, size: int) -> bool:
+    return path.stat().st_size >= size
 
 
 def test_killed_pumps_lose_and_double_nothing(directory: Path, tmp_path: Path, fifo: int) -> None:
@@ -31,9 +36,7 @@ def test_killed_pumps_lose_and_double_nothing(directory: Path, tmp_path: Path, f
                 assert victim.stdout is not None
                 assert victim.stdout.readline() == b"ready\n"
                 reached = (death + 1) * 4 * MB
-                end = time.monotonic() + DEADLINE
-                while (directory / "stdout").stat().st_size < reached:
-                    assert time.monotonic() < end
+                until(partial(_has, directory / "stdout", reached), "no flood", beside=directory)
                 victim.send_signal(signal.SIGKILL)
         log = LogWriter(str(directory), "stdout", max_size=256 * MB)
         pump(log, fifo, until=lambda: log.end == size)

@@ -14,6 +14,7 @@ from queue import Empty, Queue
 from typing import Any, Self
 
 from tests.vm import initramfs
+from tests.waiting import until
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
@@ -140,9 +141,8 @@ class Machine:
         # Limits on open files cannot be raised without CAP_SYS_RESOURCE: 0 leaves them as they are.
         arguments = [f"--socket-path={path}", "-o", "source=/", "-o", "cache=always", "-o", "sandbox=chroot"]
         share = _child([str(VIRTIOFSD), *arguments, "--rlimit-nofile=0"], base / "virtiofsd.log")
-        while not path.exists():
-            assert share.poll() is None, (base / "virtiofsd.log").read_text()
-            time.sleep(0.01)
+        until(lambda: path.exists() or share.poll() is not None, "virtiofsd makes no socket", beside=base)
+        assert path.exists(), (base / "virtiofsd.log").read_text()
         return share
 
     def _listen(self) -> None:
