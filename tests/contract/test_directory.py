@@ -148,20 +148,19 @@ def test_a_layer_is_removed_whole_and_never_made(bench: Bench) -> None:
 
 
 @pytest.mark.root
-def test_undo_refuses_to_remove_through_a_mount(tmp_path: Path) -> None:
+def test_undo_refuses_to_remove_through_a_mount(real: LinuxBench, tmp_path: Path) -> None:
     from effects import syscalls
 
-    bench = LinuxBench(tmp_path, os.urandom(4).hex())
     canary = tmp_path / "canary"
     canary.mkdir()
     (canary / "file").write_text("alive")
-    handler, spec = bench.stage("directory")
-    handler.do(spec, bench.host)
+    handler, spec = real.stage("directory")
+    handler.do(spec, real.host)
     syscalls.mount(str(canary), f"{spec['path']}/upper", None, syscalls.MS_BIND)
-    result = Effects(HANDLERS, bench.host).undo("directory", spec, {})
+    result = Effects(HANDLERS, real.host).undo("directory", spec, {})
     assert isinstance(result, Failure)
     assert result.errno == errno.EBUSY
     syscalls.umount2(result.path, 0)
     assert (canary / "file").read_text() == "alive"
-    handler.undo(spec, {}, bench.host)
-    assert handler.probe(spec, bench.host) is None
+    handler.undo(spec, {}, real.host)
+    assert handler.probe(spec, real.host) is None
