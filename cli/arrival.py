@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from machine.home import Here
 
 
-def look_around(root: str, world: World, *, adopts: bool) -> tuple[Here, str]:
+def look_around(root: str, world: World, *, run: str = "", adopts: bool) -> tuple[Here, str]:
     """What is here, and why the root is strange to it, if it is. ForeignRoot, unless somebody `adopts` it."""
-    here = bootstrap.here(root, world.host.path)
+    here = bootstrap.here(root, world.host, run)
     strange = home.strange(world.host, here, live=any(c.status in LIVE for c in world.containers.values()))
     if strange and not adopts:
         raise ForeignRoot(root, strange)

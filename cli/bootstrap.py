@@ -12,7 +12,7 @@ from eventstore.event import Actor
 from eventstore.journal import Journal
 from machine.engine import Engine
 from machine.events import SCHEMA
-from machine.home import Here
+from machine.home import USUAL_RUN_DIR, Here
 from machine.plan import Places
 from machine.world import World
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from effects.linux import LinuxHost
     from eventstore.cursor import Cursor
     from eventstore.event import Event
+    from machine.subjects import Host
 
 VERBS = ("probe", "do", "undo", "change", "exit_status")
 UNSET_LOGIN = 4294967295  # /proc/self/loginuid of a process that nobody logged in for
@@ -32,7 +33,6 @@ UNSET_LOGIN = 4294967295  # /proc/self/loginuid of a process that nobody logged 
 
 def open_journal(
     root: str,
-    run: str,
     *,
     cursor: Cursor | None = None,
     decode: Callable[[bytes], list[Event]] | None = None,
@@ -47,11 +47,10 @@ def open_journal(
     """
     where = f"{root}/journal"
     if read_only:
-        return Journal.open(where, SCHEMA, run_dir=run, cursor=cursor, decode=decode, read_only=True)
+        return Journal.open(where, SCHEMA, cursor=cursor, decode=decode, read_only=True)
     return Journal.open_or_create(
         where,
         SCHEMA,
-        run_dir=run,
         cursor=cursor,
         decode=decode,
         only=only,
@@ -60,9 +59,9 @@ def open_journal(
     )
 
 
-def places(root: str, run: str, journal: Journal, world: World) -> Places:
-    """Where things of this root lie."""
-    return Places(root, run, world.host.id or journal.root_id)
+def places(root: str, journal: Journal, world: World, run: str = "") -> Places:
+    """Where things of this root lie; in `run`, as long as the journal names no run directory."""
+    return Places(root, run or USUAL_RUN_DIR, journal.root_id).noted(world.host)
 
 
 def engine(
@@ -120,8 +119,9 @@ def _login() -> int:
     return -1 if login == UNSET_LOGIN else login
 
 
-def here(root: str, known_as: str) -> Here:
-    """Where the root is. `known_as`: the path that was noted last."""
+def here(root: str, host: Host, run: str) -> Here:
+    """Where the root is. `host`: as it was noted last; `run`: the run directory that is asked for."""
+    known_as = host.path
     found = os.stat(f"{root}/journal")
     reached = known_as == root
     if known_as and not reached:
@@ -138,6 +138,7 @@ def here(root: str, known_as: str) -> Here:
         spaces=spaces,
         reached=reached,
         fresh=os.urandom(4).hex(),
+        run=run if run in ("", host.run) else os.path.realpath(run),
     )
 
 

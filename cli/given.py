@@ -23,7 +23,7 @@ class Given:
     """One container as it was at the hand-over, and the place in the journal; from a command's request."""
 
     def __init__(self, request: dict[str, Any]) -> None:
-        self.root, self.run, self._cursor = request["root"], request["run"], request["cursor"]
+        self.root, self._cursor = request["root"], request["cursor"]
         self.stream = f"container/{request['container']['id']}"
         self.actor = Actor({**request["by"], "pid": os.getpid()}, request["op"])
         # As text: the fold changes lists in place, and these must stay as they were.
@@ -34,7 +34,7 @@ class Given:
     def read(self) -> tuple[Journal, World]:
         """The journal at that place, and the world as it was there. Raises JournalError."""
         needed, at = (self.stream, "host", "journal"), Cursor.load(self._cursor)
-        journal = bootstrap.open_journal(self.root, self.run, cursor=at, only=needed, actor=self.actor)
+        journal = bootstrap.open_journal(self.root, cursor=at, only=needed, actor=self.actor)
         return journal, World.load(plainjson.loads(self._parts))
 
     def read_anew(self, engine: Engine, container: Container) -> None:

@@ -83,7 +83,7 @@ class Monitor:
         journal, world = self.given.read()
         self.container: Container = next(iter(world.containers.values()))
         self.host = LinuxHost()
-        where = bootstrap.places(request["root"], request["run"], journal, world)
+        where = bootstrap.places(request["root"], journal, world)
         self.engine = bootstrap.engine(journal, world, where, self.given.actor, bootstrap.kernel(self.host))
         directory = where.container(self.container.id)
         self.server = Server(control.listen(directory))

@@ -31,7 +31,7 @@ def mend(engine: Engine, c: Container) -> None:
     places, by = engine.places, str(engine.actor.by["cmd"])
     ids = [one["network"] for one in plan_network.open_endpoints(c)]
     try:
-        pid = interpreter.spawn("cli.netcare", [], places.root, places.run, by, *ids, new_session=True)
+        pid = interpreter.spawn("cli.netcare", [], places.root, by, *ids, new_session=True)
     except OSError:
         return  # no process more is to be had
     pidfd = os.pidfd_open(pid)
@@ -59,9 +59,9 @@ def main() -> int:
     """In the helper: see that these networks of a root are whole. What keeps it from that is in the journal."""
     from cli.report import exit_code_of
 
-    root, run, command, *ids = sys.argv[1:]
+    root, command, *ids = sys.argv[1:]
     try:
-        _see(root, run, command, ids)
+        _see(root, command, ids)
     except Exception as error:
         code = exit_code_of(error)
         if code is not None:
@@ -72,11 +72,11 @@ def main() -> int:
     return 0
 
 
-def _see(root: str, run: str, command: str, ids: list[str]) -> None:
+def _see(root: str, command: str, ids: list[str]) -> None:
     from cli import networking
     from cli.session import Session
     from machine import networks
 
-    session = Session(root, run, command)
+    session = Session(root, "", command)
     found = (session.engine().world.networks.get(network_id) for network_id in ids)
     networking.ready(session, [net for net in found if net is not None and networks.exists(net)])

@@ -188,7 +188,7 @@ def place_options() -> list[click.Parameter]:
     shared: dict[str, Any] = {"expose_value": False, "callback": keep, "metavar": "DIR"}
     return [
         Value(["root", "-r", "--root"], help="Where images, containers and the journal lie.", **shared),
-        Value(["run_dir", "--run-dir"], help="Where sockets and links lie.", **shared),
+        Value(["run_dir", "--run-dir"], help="Where links and names lie; one for each boot.", **shared),
     ]
 
 

@@ -9,11 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_ROOT = "/var/lib/mydocker"
-DEFAULT_RUN_DIR = "/run/mydocker"
 
 
 class Places:
-    """`root`: what must survive a boot. `run_dir`: sockets and links, which may vanish at any time."""
+    """`root`: what must survive a boot. `run_dir`: links and names, which may vanish at any time; "" if not asked for."""
 
     __slots__ = ("root", "run_dir")
 
@@ -22,11 +21,11 @@ class Places:
 
 
 def places(root: str | None, run_dir: str | None, environ: Mapping[str, str]) -> Places:
-    """What was typed, else MYDOCKER_ROOT and MYDOCKER_RUN_DIR, else the defaults; as absolute paths.
+    """What was typed, else MYDOCKER_ROOT and MYDOCKER_RUN_DIR, else the default root; as absolute paths.
 
     Empty counts as not given, as in a script with an unset variable. Symlinks stay as typed.
     """
     return Places(
         os.path.abspath(root or environ.get("MYDOCKER_ROOT") or DEFAULT_ROOT),
-        os.path.abspath(run_dir or environ.get("MYDOCKER_RUN_DIR") or DEFAULT_RUN_DIR),
+        os.path.abspath(asked) if (asked := run_dir or environ.get("MYDOCKER_RUN_DIR")) else "",
     )

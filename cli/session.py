@@ -13,7 +13,7 @@ from cli import arrival, bootstrap, context
 from cli.declare import wrap
 from effects import failpoints, identity
 from effects.locks import Locks
-from eventstore.errors import Corrupt, ForeignHost, JournalMissing
+from eventstore.errors import Corrupt, JournalMissing
 from eventstore.event import Actor, Event
 from eventstore.journal import Journal
 from eventstore.obstacle import make_directory
@@ -21,7 +21,7 @@ from eventstore.segments import segment_numbers
 from eventstore.snapshots import Snapshots
 from machine import decide, home
 from machine.engine import Engine
-from machine.errors import DamagedJournal, ForeignRoot
+from machine.errors import DamagedJournal
 from machine.events import SCHEMA
 from machine.evolve_effects import UNREAD
 from machine.home import Here
@@ -51,7 +51,7 @@ def snapshot_code() -> str:
 
 
 class Session:
-    """`root`, `run`: absolute paths. `command`: how it was called, without secrets."""
+    """`root`: an absolute path; so is `run`, the run directory that is asked for, unless "". `command`: how it was called, without secrets."""
 
     def __init__(self, root: str, run: str, command: str) -> None:
         self.root = root
@@ -128,7 +128,6 @@ class Session:
         refuse = None if self.adopts else self.refuse_foreign
         journal = bootstrap.open_journal(
             self.root,
-            self.run,
             cursor=cursor,
             decode=_in_bulk,
             read_only=read_only,
@@ -137,7 +136,7 @@ class Session:
         )
         anew = self.from_zero or (found is None and len(segment_numbers(journal.directory)) > 1)
         self.folded = self._replay(journal, world) if anew else journal.refresh(world)
-        self.places = bootstrap.places(self.root, self.run, journal, world)
+        self.places = bootstrap.places(self.root, journal, world, self.run)
         return journal, world
 
     def _replay(self, journal: Journal, world: World) -> int:
@@ -204,10 +203,14 @@ class Session:
         """The engine for writing. Raises JournalError, OSError for a root that cannot be one."""
         if self._engine is None:
             os.umask(0o077)
-            journal, world = self._read_to_write()
+            journal, world = self._read(read_only=False)
             self._journal = journal
-            here, strange = arrival.look_around(self.root, world, adopts=self.adopts)
-            self._make_root()
+            here, strange = arrival.look_around(self.root, world, run=self.run, adopts=self.adopts)
+            if strange or not home.at_home(world.host, here):
+                from cli.rundir import prepare  # once a boot
+
+                prepare(self.root, world, here, moved=bool(strange))
+            self._make_root(home.run_dir(world.host, here))
             assert self.places is not None, "reading sets it"
             effects = bootstrap.OnDemand(self.secrets)
             self._engine = bootstrap.engine(journal, world, self.places, self.actor, effects)
@@ -218,20 +221,10 @@ class Session:
         """ForeignRoot, before anything is changed, where the root is not at home here (`cli.arrival`)."""
         arrival.refuse_foreign(self.root, snapshot_code(), _in_bulk)
 
-    def _read_to_write(self) -> tuple[Journal, World]:
-        try:
-            return self._read(read_only=False)
-        except ForeignHost as error:
-            if not self.adopts:
-                why = "it is a copy of one that was used in this boot"
-                raise ForeignRoot(self.root, why) from None
-            os.unlink(error.path)  # the other one is refused from now on
-        return self._read(read_only=False)
-
-    def _make_root(self) -> None:
+    def _make_root(self, run_dir: str) -> None:
         for name in ("layers", "staging", "containers", "mnt"):
             make_directory(f"{self.root}/{name}")
-        make_directory(self.run)
+        make_directory(run_dir)
 
     def _note_boot(self, engine: Engine, here: Here, strange: str) -> None:
         host = engine.world.host
@@ -239,9 +232,9 @@ class Session:
             return
         from machine import decide_host  # once a boot
 
-        begun, why = host.boot, "moved" if strange else "reboot"
+        begun, why = host.boot, "moved" if strange else "user" if host.boot == here.boot else "reboot"
         engine.decide(decide_host.note_boot, here, moved=bool(strange), why=why)
-        self.places = engine.places = bootstrap.places(self.root, self.run, engine.journal, engine.world)
+        self.places = engine.places
         if begun and (strange or begun != here.boot):
             settler = self.settler()
             for subject in list(engine.world.subjects()):

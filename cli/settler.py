@@ -150,7 +150,6 @@ class Settler:
         companion = early.take("cli.monitor")
         request = {
             "root": places.root,
-            "run": places.run,
             "container": self._given(container),
             "host": engine.world.host.dump(),
             "journal": engine.world.journal,

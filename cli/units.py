@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from cli.places import DEFAULT_ROOT, DEFAULT_RUN_DIR, Places
+from cli.places import DEFAULT_ROOT, Places
 from machine.errors import InvalidValue
+from machine.home import USUAL_RUN_DIR
 
 DIRECTORY = "/etc/systemd/system"  # for units of the administrator's, systemd.unit(5)
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.")
@@ -61,12 +62,12 @@ def unit_name(root: str) -> str:
 def units(program: str, places: Places) -> dict[str, str]:
     """File name -> its text. `program`: the absolute path of ours. InvalidValue for a path that no unit can hold."""
     for path in (program, places.root, places.run_dir):
-        if not path.isprintable():
+        if path and not path.isprintable():
             raise InvalidValue("path", path, "a unit file cannot hold it")
     words = [program]
     if places.root != DEFAULT_ROOT:
         words += ["-r", places.root]
-    if places.run_dir != DEFAULT_RUN_DIR:
+    if places.run_dir not in ("", USUAL_RUN_DIR):
         words += ["--run-dir", places.run_dir]
     filled = {
         "title": places.root.replace("%", "%%"),

@@ -21,6 +21,7 @@ class Dns:
     spec    device: the bridge, by which it is asked, and by no other
             directory: of the files, its pid file among them   internal: nothing but the names it knows
             cgroup: parent of the one that servers are in
+            left: directories of servers that could not be ended when the run directory became another one
     facts   pid, start, boot
 
     It serves as an unprivileged user, who sees the directory alone of all that is ours. Files that come, change and go are noticed
@@ -32,11 +33,13 @@ class Dns:
         if not host.exists(pid_file) or not host.exists(spec["directory"]):
             return None
         text = host.read_file(pid_file).decode().strip()
-        return host.process_with(int(text), _argument(spec)) if text.isdigit() else None
+        return host.process_with(int(text), _word(spec["directory"])) if text.isdigit() else None
 
     def do(self, spec: Spec, host: Host) -> Facts:
         # One that lost its directory, or its pid file, still has the address.
         self._end(spec, host)
+        for directory in _directories(spec)[1:]:
+            host.remove_tree(directory)
         above = spec["directory"].rpartition("/")[0]
         ensure_dir(host, above.rpartition("/")[0])
         host.make_dir(above, _READABLE)  # a server for several networks reads below it
@@ -50,12 +53,15 @@ class Dns:
         self._end(spec, host)
         if facts.get("pid"):
             host.kill(facts, DYING)
-        host.remove_tree(spec["directory"])
+        for directory in _directories(spec):
+            host.remove_tree(directory)
         leave_cgroup(spec, host)
 
     def _end(self, spec: Spec, host: Host) -> None:
         # One that somebody has just killed is known by its words no more, and may have the address still.
-        for identity in (*host.processes_with(_argument(spec)), *host.dying(PROGRAM)):
+        words = [_word(directory) for directory in _directories(spec)]
+        ours = [identity for word in words for identity in host.processes_with(word)]
+        for identity in (*ours, *host.dying(PROGRAM)):
             host.kill(identity, DYING)
 
 
@@ -63,9 +69,13 @@ def _pid_file(spec: Spec) -> str:
     return f"{spec['directory']}/.pid"  # names with a dot before them are no files of names
 
 
-def _argument(spec: Spec) -> str:
+def _directories(spec: Spec) -> list[str]:
+    return [spec["directory"], *spec.get("left", ())]
+
+
+def _word(directory: str) -> str:
     """The first word of its command line, which no other process has."""
-    return f"dnsmasq:{spec['directory']}"
+    return f"dnsmasq:{directory}"
 
 
 def _user(host: Host) -> list[str]:
@@ -76,7 +86,7 @@ def _user(host: Host) -> list[str]:
 
 def _argv(spec: Spec, host: Host) -> list[str]:
     return [
-        _argument(spec),
+        _word(spec["directory"]),
         "--hostsdir=/tmp",  # its own: see `run_server`
         "--pid-file=/tmp/.pid",
         f"--interface={spec['device']}",

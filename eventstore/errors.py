@@ -114,16 +114,6 @@ class NetworkFileSystem(JournalError):
         self.kind = kind
 
 
-class ForeignHost(JournalError):
-    """The files are a second copy of a journal that is in use here, as the run file `path` tells."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(
-            f"this is a copy of a journal that was in use in this boot; if only this one is left, remove {path}"
-        )
-        self.path = path
-
-
 class AheadOfJournal(JournalError):
     """A decision was applied to the projection and then not written: open the journal again."""
 

@@ -74,7 +74,6 @@ class Journal:
         directory: str,
         schema: Schema,
         *,
-        run_dir: str,
         cursor: Cursor | None = None,
         decode: Callable[[bytes], list[Event]] | None = None,
         only: Collection[str] = (),
@@ -91,19 +90,20 @@ class Journal:
         first where it is to be done: when it raises, no file was touched.
         `decode` (bulk.bulk_decoder) is used where there is much to read. `only`: the projection is of these streams
         alone; the lines of others are checked but not decoded, and nothing may be appended to them. JournalMissing, NewerSchema, Corrupt,
-        StaleCursor, NotReadable; unless `read_only` also NotWritable, LockTimeout, ForeignHost.
+        StaleCursor, NotReadable; unless `read_only` also NotWritable, LockTimeout.
         """
         tail = Tail(directory, schema, cursor or Cursor(), decode=decode, lenient=read_only, only=only)
         if read_only:
             return cls(tail, None)
         lock = Lock(os.path.join(directory, LOCK), deadline)
-        run = RunState(run_dir, tail.header.journal)
-        writer = Writer(tail, run, lock, clock, actor=actor or ourselves(), segment_size=segment_size)
+        writer = Writer(
+            tail, RunState(lock), lock, clock, actor=actor or ourselves(), segment_size=segment_size
+        )
         writer.recover_once(before_recovery)
         return cls(tail, writer)
 
     @classmethod
-    def create(cls, directory: str, schema: Schema, *, run_dir: str, **options: Unpack[Options]) -> Journal:
+    def create(cls, directory: str, schema: Schema, **options: Unpack[Options]) -> Journal:
         """A new journal in `directory`, on disk when this returns. JournalExists, NetworkFileSystem, NotWritable."""
         from eventstore.rotation import create
 
@@ -116,7 +116,7 @@ class Journal:
             deadline=options.get("deadline", DEADLINE),
             segment_size=options.get("segment_size", SEGMENT_SIZE),
         )
-        return cls.open(directory, schema, run_dir=run_dir, **options)
+        return cls.open(directory, schema, **options)
 
     @classmethod
     def open_or_create(
@@ -124,18 +124,17 @@ class Journal:
         directory: str,
         schema: Schema,
         *,
-        run_dir: str,
         cursor: Cursor | None = None,
         **options: Unpack[Options],
     ) -> Journal:
         """`open`, and where there is no journal yet `create`: safe for two processes at once."""
         try:
-            return cls.open(directory, schema, run_dir=run_dir, cursor=cursor, **options)
+            return cls.open(directory, schema, cursor=cursor, **options)
         except JournalMissing:
             try:
-                return cls.create(directory, schema, run_dir=run_dir, **options)
+                return cls.create(directory, schema, **options)
             except JournalExists:  # by another process, a moment ago
-                return cls.open(directory, schema, run_dir=run_dir, **options)
+                return cls.open(directory, schema, **options)
 
     @classmethod
     def repair(
@@ -143,7 +142,6 @@ class Journal:
         directory: str,
         schema: Schema,
         *,
-        run_dir: str,
         actor: Actor | None = None,
         deadline: float = DEADLINE,
     ) -> None:
@@ -153,13 +151,13 @@ class Journal:
         """
         tail = Tail(directory, schema, Cursor(), lenient=True)
         lock = Lock(os.path.join(directory, LOCK), deadline)
-        run = RunState(run_dir, tail.header.journal)
-        writer = Writer(tail, run, lock, clock, actor=actor or ourselves(), segment_size=SEGMENT_SIZE)
+        writer = Writer(
+            tail, RunState(lock), lock, clock, actor=actor or ourselves(), segment_size=SEGMENT_SIZE
+        )
         try:
             writer.repair()
         finally:
             tail.close()
-            run.close()
             writer.close()
 
     @property
@@ -189,8 +187,6 @@ class Journal:
 
     def close(self) -> None:
         self._tail.close()
-        if self._writer:
-            self._writer.run.close()
         self.drop_locks_after_fork()
 
     def drop_locks_after_fork(self) -> None:

@@ -23,11 +23,20 @@ class Lock:
     def __init__(self, path: str, deadline: float) -> None:
         self.path = path
         self.deadline = deadline
-        self._file = -1
+        self.file = -1  # what else is in it: see `eventstore.runstate`
 
-    def _open(self) -> None:
+    def find(self) -> bool:
+        """Have the file open, if it is there."""
+        if self.file < 0:
+            try:
+                self._open(0)
+            except FileNotFoundError:
+                return False
+        return True
+
+    def _open(self, create: int = os.O_CREAT) -> None:
         try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self.file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | create, 0o600)
         except OSError as error:
             if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR):
                 raise NotWritable(self.path, os.strerror(error.errno)) from None
@@ -39,7 +48,7 @@ class Lock:
         Tries again and again, because a waiting flock(2) has no deadline; between two tries it does
         `meanwhile`, so that the wait is of use and less is left to do under the lock.
         """
-        if self._file < 0:
+        if self.file < 0:
             self._open()
         tries, until, pause = 0, 0.0, _FIRST_PAUSE
         while not self._try():
@@ -57,23 +66,23 @@ class Lock:
 
     def _try(self) -> bool:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        if os.fstat(self._file).st_nlink:
+        if os.fstat(self.file).st_nlink:
             return True
-        os.close(self._file)  # someone deleted it: another file has that name now, or soon
+        os.close(self.file)  # someone deleted it: another file has that name now, or soon
         self._open()
         return False
 
     def release(self) -> None:
         """Unlock at once, also where a child has inherited the descriptor."""
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+        fcntl.flock(self.file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        if self.file >= 0:
+            os.close(self.file)
+            self.file = -1
 
     def identity(self) -> tuple[int, int]:
         """(device, inode) of the journal's directory: tells a journal from its copy."""
@@ -82,7 +91,7 @@ class Lock:
 
     def holder(self) -> int:
         """Pid of the process that has it, 0 if /proc/locks does not tell (another pid namespace)."""
-        inode = f":{os.fstat(self._file).st_ino}"
+        inode = f":{os.fstat(self.file).st_ino}"
         with open("/proc/locks", "rb") as locks:
             for line in locks.read().decode().splitlines():
                 words = line.split()  # 1: FLOCK ADVISORY WRITE 812 fe:00:1234 0 EOF

@@ -1,7 +1,8 @@
 """What a journal must know only until the next boot: recovered, durable up to, a sync failed, the last segment.
 
-One file of 96 bytes in the run directory, normally on a tmpfs. Lost while processes run (someone
-emptied /run), it is made again by a recovery, which is always safe.
+96 bytes in the file of the journal's lock, and nowhere else: writers who went by two of them would each believe that
+nobody else rotates. Lost while processes run, they are made again by a recovery, which is always safe; they are
+never synced, since those of another boot mean nothing.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ from __future__ import annotations
 import os
 import struct
 
-from eventstore.errors import ForeignHost, NotWritable
+from eventstore.errors import NotWritable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from eventstore.lock import Lock
 
-_MAGIC = b"mdrun\0\0\1"
+_MAGIC = b"mdlock\0\1"
 _HEAD = struct.Struct("=8s36s4xQQ")  # magic, boot id, device and inode of the journal's directory
 _STATE = struct.Struct("=Q?7xQ")
 _DURABLE = 64  # u64: lines up to this number are on disk
 _FAILED = 72  # one byte: a sync failed and its segment was not yet written anew
 _ACTIVE = 80  # u64: number of the first line of the segment that is written to; 0 while the next is made
+_RECOVERY = 88  # eight random bytes of the recovery that made them
 _SIZE = 96
 
 
@@ -34,54 +36,49 @@ def boot_id() -> str:
 
 
 class RunState:
-    """The file of one journal, open. All but `raise_durable` and `set_failed` are called under the journal's lock."""
+    """That of one journal. All but `raise_durable` and `set_failed` are called under its lock.
 
-    def __init__(self, run_dir: str, uuid: str) -> None:
-        self.path = os.path.join(run_dir, f"journal-{uuid}")
+    They are written in place: on a full disk there may be no room for another file.
+    """
+
+    def __init__(self, lock: Lock) -> None:
+        self.lock = lock
         self.boot = boot_id()
-        self.opened = 0  # how often a file was found; another one means that somebody has recovered
-        self._file = -1
+        self.found = (
+            0  # how many recoveries it saw the outcome of; another one means that somebody has recovered
+        )
+        self._known = b""  # head and recovery, as they were last seen
 
-    def current(self, lock: Lock) -> bool:
-        """Whether the journal was recovered in this boot. ForeignHost if it was another copy of it."""
-        if self._file >= 0 and os.fstat(self._file).st_nlink:
-            return True
-        self.close()
-        try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            self.opened += 1
-        except FileNotFoundError:
+    def current(self) -> bool:
+        """Whether the journal was recovered in this boot, here: what a copy has of its original means nothing."""
+        if not self.lock.find():
             return False
-        head = os.pread(self._file, _SIZE, 0)
-        if len(head) == _SIZE:
-            magic, boot, *owner = _HEAD.unpack_from(head)
-            if magic == _MAGIC and boot.decode("latin-1") == self.boot:
-                if tuple(owner) == lock.identity():
-                    return True
-                self.close()
-                raise ForeignHost(self.path)
-        self.close()
-        return False
+        found = os.pread(self.lock.file, _SIZE, 0)
+        if len(found) < _SIZE:
+            return False
+        known = found[:_DURABLE] + found[_RECOVERY:]
+        if known == self._known:
+            return True
+        magic, boot, *owner = _HEAD.unpack_from(found)
+        if magic != _MAGIC or boot.decode("latin-1") != self.boot or tuple(owner) != self.lock.identity():
+            return False
+        self._known = known
+        self.found += 1
+        return True
 
-    def create(self, lock: Lock, durable: int, active: int) -> None:
+    def create(self, durable: int, active: int) -> None:
         """Say that the journal is recovered, on disk up to line `durable`, and written to in segment `active`."""
-        self.close()
-        temporary = self.path + ".tmp"
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        head = _HEAD.pack(_MAGIC, self.boot.encode(), *self.lock.identity())
+        recovery = os.urandom(_SIZE - _RECOVERY)
         try:
-            os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
-            self._file = os.open(temporary, flags, 0o600)
-            head = _HEAD.pack(_MAGIC, self.boot.encode(), *lock.identity())
-            os.write(self._file, head + _STATE.pack(durable, False, active))
-            os.ftruncate(self._file, _SIZE)
-            os.rename(temporary, self.path)
+            os.pwrite(self.lock.file, head + _STATE.pack(durable, False, active) + recovery, 0)
         except OSError as error:
-            self.close()
-            raise NotWritable(self.path, os.strerror(error.errno or 0)) from None
+            raise NotWritable(self.lock.path, os.strerror(error.errno or 0)) from None
+        self._known = head + recovery
 
     def read(self) -> tuple[int, bool, int]:
         """(durable, failed, active)."""
-        found = os.pread(self._file, _SIZE - _DURABLE, _DURABLE)
+        found = os.pread(self.lock.file, _STATE.size, _DURABLE)
         return _STATE.unpack_from(found)
 
     def raise_durable(self, n: int) -> bool:
@@ -91,16 +88,11 @@ class RunState:
         """
         durable, failed, _ = self.read()
         if n > durable and not failed:
-            os.pwrite(self._file, n.to_bytes(8, "little"), _DURABLE)
+            os.pwrite(self.lock.file, n.to_bytes(8, "little"), _DURABLE)
         return not failed
 
     def set_active(self, segment: int) -> None:
-        os.pwrite(self._file, segment.to_bytes(8, "little"), _ACTIVE)
+        os.pwrite(self.lock.file, segment.to_bytes(8, "little"), _ACTIVE)
 
     def set_failed(self, failed: bool) -> None:
-        os.pwrite(self._file, b"\1" if failed else b"\0", _FAILED)
-
-    def close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        os.pwrite(self.lock.file, b"\1" if failed else b"\0", _FAILED)

@@ -49,7 +49,7 @@ class Writer:
 
     def recover_once(self, before: Callable[[], object] | None = None) -> None:
         """Recover if nobody has done so since the boot; `before` may refuse that, while no file is touched yet."""
-        if before is not None and not self.run.current(self.lock):
+        if before is not None and not self.run.current():
             before()
         self.lock.acquire()
         try:
@@ -65,7 +65,7 @@ class Writer:
         self.lock.acquire()
         try:
             durable, active = recover(tail.directory, tail.schema, self.clock(), self.actor, accept_loss=True)
-            self.run.create(self.lock, durable, active)
+            self.run.create(durable, active)
         finally:
             self.lock.release()
 
@@ -107,13 +107,13 @@ class Writer:
             self._file, self._opened = -1, 0
 
     def _recover_if_new(self) -> None:
-        opened = self.run.opened
-        if not self.run.current(self.lock):
+        found = self.run.found
+        if not self.run.current():
             from eventstore.recovery import recover
 
             durable, active = recover(self.tail.directory, self.tail.schema, self.clock(), self.actor)
-            self.run.create(self.lock, durable, active)
-        if 0 < opened != self.run.opened:
+            self.run.create(durable, active)
+        if 0 < found != self.run.found:
             self.tail.reopen()
 
     def _write_anew(self) -> None:

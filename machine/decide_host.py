@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from machine import decide, restarts
 from machine import events as ev
-from machine.errors import MachineError
-from machine.home import Here, at_home
-from machine.resources import LIVE
+from machine.errors import MachineError, OtherRunDir
+from machine.home import Here, at_home, is_there, run_dir
+from machine.resources import LIVE, WATCHED
 from machine.subjects import Container
 from machine.table import TABLE
 from machine.world import World
@@ -23,13 +23,28 @@ def sweep(_world: World, paths: list[str]) -> Decision:
     return [("host", ev.HostSwept(paths=paths[:SWEPT_NAMED], count=len(paths)))] if paths else []
 
 
+def refuse_other_run_dir(world: World, here: Here) -> None:
+    """OtherRunDir where another one is asked for than what lives has its things in."""
+    host = world.host
+    if host.boot == here.boot and host.run and host.run != run_dir(host, here):
+        names = [c.name for c in world.containers.values() if c.status in WATCHED]
+        if names:
+            raise OtherRunDir(here.path, used=host.run, asked=here.run, names=names)
+
+
 def note_boot(world: World, here: Here, *, moved: bool = False) -> Decision:
     """The first command of a boot: what lived has died, in one append. Nothing in the same boot, unless `moved`.
 
-    Containers that were to be removed at their end, and have ended or never begun, are removed.
+    Containers that were to be removed at their end, and have ended or never begun, are removed. Another run directory
+    in the same boot is noted too. OtherRunDir.
     """
     if at_home(world.host, here) and not moved:
         return []
+    run = run_dir(world.host, here)
+    if not moved:
+        refuse_other_run_dir(world, here)
+        if is_there(world.host, here):
+            return [("host", ev.HostRunDirChanged(run=run))]
     decision: Decision = []
     if world.host.boot and (moved or world.host.boot != here.boot):
         for c in world.containers.values():
@@ -50,6 +65,7 @@ def note_boot(world: World, here: Here, *, moved: bool = False) -> Decision:
         path=here.path,
         spaces=here.spaces,
         id=here.fresh if moved else world.host.id,
+        run=run,
     )
     decision.append(("host", noted))
     return decision

@@ -49,8 +49,13 @@ class Engine:
         self.journal = journal
         self.world = world
         self.effects = effects
-        self.places = places
         self.actor = actor
+        self._places = places
+
+    @property
+    def places(self) -> Places:
+        """Where things lie, as the world now has it: another command may have had that changed."""
+        return self._places.noted(self.world.host)
 
     def refresh(self) -> World:
         """The world as the journal now tells it."""

@@ -5,6 +5,8 @@ MachineError                 exit 125
 ├── IllegalTransition        the container's status does not allow the command
 ├── NoSuchContainer          no container by that name, id or unique id prefix
 ├── ForeignRoot              the root is not at home here
+├── OtherRunDir              what lives has its things in another run directory
+├── UnfitRunDir              nothing can be made in the run directory
 ├── DamagedJournal           bytes that were written are no longer as they were
 ├── AmbiguousPrefix          several ids begin so
 ├── NameInUse                another container has the name
@@ -62,6 +64,24 @@ class ForeignRoot(MachineError):
         super().__init__(
             f"{root} is only read: {why} [if it is used nowhere else: mydocker replay --moved adopts it]"
         )
+
+
+class OtherRunDir(MachineError):
+    """`names`: of the containers that live, and have what is theirs in `used`."""
+
+    def __init__(self, root: str, *, used: str, asked: str, names: list[str]) -> None:
+        self.root, self.used, self.asked, self.names = root, used, asked, names
+        some = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+        super().__init__(
+            f"{root} is in use with the run directory {used}, not with {asked} "
+            f"[leave --run-dir and MYDOCKER_RUN_DIR away, or stop {some} first]"
+        )
+
+
+class UnfitRunDir(MachineError):
+    def __init__(self, path: str, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"cannot use {path} as the run directory: {why}")
 
 
 class DamagedJournal(MachineError):

@@ -266,6 +266,13 @@ class HostBooted(Event, tag="host.booted"):
     id: str = (
         ""  # of the root in names of cgroups and devices, since it was adopted; else the journal's says it
     )
+    run: str = ""  # the run directory of this boot
+
+
+class HostRunDirChanged(Event, tag="host.run_dir_changed"):
+    """Another one from now on, in the same boot; nothing that lives has anything in the one before."""
+
+    run: str
 
 
 class HostSwept(Event, tag="host.swept"):
@@ -310,6 +317,7 @@ EVENTS: tuple[type[Event], ...] = (
     JobFinished,
     JobAbandoned,
     HostBooted,
+    HostRunDirChanged,
     HostSwept,
 )
 

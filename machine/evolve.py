@@ -145,6 +145,8 @@ def _host(world: State, _key: str, event: Any) -> None:
     host.version = event.v
     if event.tag in EFFECTS:
         EFFECTS[event.tag](host, event)
+    elif event.tag == "host.run_dir_changed":
+        _change_run_dir(world, event.run)
     if event.tag != "host.booted":
         return
     moved = has_moved(host, event)
@@ -163,6 +165,16 @@ def _host(world: State, _key: str, event: Any) -> None:
     host.boot, host.machine = event.boot, event.machine
     host.root, host.path, host.spaces = event.root, event.path, event.spaces
     host.id = event.id
+    _change_run_dir(world, event.run)
+
+
+def _change_run_dir(world: State, run: str) -> None:
+    """Name servers read their names there; all else that would lie there is of what lives, which nothing does."""
+    if world.host.run != run:
+        world.host.run = run
+        for net in world.networks.values():
+            for row in net.held:
+                row.stale = row.stale or row.kind == "dns"
 
 
 def _forget_volatile(subject: Subject) -> None:

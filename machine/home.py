@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from machine.state import State
     from machine.subjects import Host
 
+USUAL_RUN_DIR = "/run/mydocker"
 NOWHERE = ("", "uninitialized")  # machine-id(5): what is no id
 
 
 class Here:
     """What a command sees: boot id, machine id, the root's path and the inode of its journal, the inodes of the pid
     and the network namespace. `reached`: the path that was noted last leads to this root, too. `fresh`: what the root
-    is called in names of cgroups and devices once it is adopted; what it was called may be another's.
+    is called in names of cgroups and devices once it is adopted; what it was called may be another's. `run`: the run
+    directory that was asked for, "" where none was.
     """
 
-    __slots__ = ("boot", "fresh", "machine", "path", "reached", "root", "spaces")
+    __slots__ = ("boot", "fresh", "machine", "path", "reached", "root", "run", "spaces")
 
     def __init__(
         self,
@@ -34,9 +36,11 @@ class Here:
         spaces: list[int],
         reached: bool = True,
         fresh: str = "",
+        run: str = "",
     ) -> None:
         self.boot, self.machine, self.root, self.path = boot, machine, root, path
         self.spaces, self.reached, self.fresh = spaces, reached, fresh
+        self.run = run
 
 
 def strange(host: Host, here: Here, *, live: bool) -> str:
@@ -54,7 +58,20 @@ def strange(host: Host, here: Here, *, live: bool) -> str:
 
 def at_home(host: Host, here: Here) -> bool:
     """Whether there is nothing new to note."""
+    return is_there(host, here) and host.run == run_dir(host, here)
+
+
+def is_there(host: Host, here: Here) -> bool:
+    """Whether it is the boot and the namespaces that were noted last."""
     return host.boot == here.boot and (not host.spaces or host.spaces == here.spaces)
+
+
+def run_dir(host: Host, here: Here) -> str:
+    """The run directory from now on: the one asked for, else that of this boot, else the usual one.
+
+    That of another boot means nothing: what it lay in may be anybody's by now.
+    """
+    return here.run or (host.run if host.boot == here.boot else "") or USUAL_RUN_DIR
 
 
 def has_moved(host: Host, event: Any) -> bool:

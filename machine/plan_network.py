@@ -62,12 +62,15 @@ def _bridge(net: Network, places: Places, _key: str) -> dict[str, Any]:
     }
 
 
-def _dns(net: Network, places: Places, _key: str) -> dict[str, Any]:
+def _dns(net: Network, places: Places, key: str) -> dict[str, Any]:
+    directory = names_directory(places, net.id)
+    before = [row.spec["directory"] for row in net.leftovers if (row.kind, row.key) == ("dns", key)]
     return {
         "network": net.id,
         "device": net.device,
         "gateways": [one["gateway"] for one in net.subnets],
-        "directory": names_directory(places, net.id),
+        "directory": directory,
+        "left": [one for one in before if one != directory],
         "internal": net.internal,
         "cgroup": places.cgroup,
         "mark": mark(places, f"network {net.id}"),

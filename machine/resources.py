@@ -49,6 +49,7 @@ MAKES_ROOM = frozenset({
     *("container.remove_requested", "exec.exited", "image.removed", "layer.remove_requested"),
     *("network.remove_requested", "container.disconnected"),
     *("journal.archived", "job.abandoned", "host.booted", "host.swept", "container.monitored"),
+    "host.run_dir_changed",
     *("effect.undo", "effect.done", "effect.failed", "effect.lost"),
 })  # fmt: skip
 

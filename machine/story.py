@@ -295,6 +295,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "job.abandoned": lambda e: f"given up: {e.reason}",
     "host.swept": _swept,
     "host.booted": lambda e: f"the machine booted: boot {e.boot}",
+    "host.run_dir_changed": lambda e: f"the run directory is {e.run} from now on",
     "journal.segment": lambda _: "a new segment of the journal began",
     "journal.repaired": _repaired,
     "journal.archived": _archived,

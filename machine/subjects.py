@@ -247,14 +247,15 @@ class Image(Slots):
 class Host(Standing):
     """The machine as last seen, and where on it the root was (`machine.home.Here`). Its boot id tells a reboot.
 
+    `run`: the directory of what may vanish in this boot, of whatever is live.
     `networks`: id -> families (4, 6) to be forwarded, of each that is there; the firewall stands while any is.
     """
 
-    __slots__ = ("boot", "boots", "id", "machine", "networks", "path", "root", "spaces")
+    __slots__ = ("boot", "boots", "id", "machine", "networks", "path", "root", "run", "spaces")
 
     def __init__(self) -> None:
         super().__init__("host", "idle")
-        self.boot = self.machine = self.path = self.id = ""
+        self.boot = self.machine = self.path = self.id = self.run = ""
         self.boots = self.root = 0
         self.spaces: list[int] = []
         self.networks: dict[str, list[int]] = {}

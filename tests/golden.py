@@ -12,7 +12,7 @@ from machine.decide_health import note_health
 from machine.events import SCHEMA
 from machine.world import World
 from tests.memory_journal import Lines
-from tests.network_steps import NET, NET2, NET_RM, ON_NET, connect, disconnect
+from tests.network_steps import NET, NET2, NET_RM, ON_NET, connect, disconnect, move_the_run_directory
 from tests.steps import (
     ask_to_start,
     create,
@@ -181,6 +181,7 @@ SCENARIOS: dict[str, tuple[Step, ...]] = {
     "network-restarting.restarting": (NET, create(**ON_NET, **KEEPS), start, end_with(1)),
     "network-connect.running": (NET, NET2, create(**ON_NET), start, connect("two"), disconnect("net")),
     "network-flushed.running": (NET, create(**ON_NET), start, lose_the_firewall),
+    "network-elsewhere.active": (NET, move_the_run_directory),
     "network-reboot.exited": (NET, create(**ON_NET), start, Computer.power_cut),
     "network-unmade.created": (create(network="bridge"), come_and_go),
     "import.published": (IMPORT,),

@@ -13,7 +13,7 @@ from machine.lifecycle import STATUSES
 from machine.plan import Places, Step, plan
 from machine.world import World
 
-PLACES = Places("/root", "/run", "0badcafe")
+PLACES = Places("/root", "/run/mydocker", "0badcafe")
 LIMIT = 200  # steps of one settling; a whole life takes some twenty
 SECOND = 1_000_000_000
 BOOT = "boot-1"
@@ -79,9 +79,9 @@ def failing(*which: tuple[str, str]) -> Outcome:
     return lambda step: None if (step.verb, step.kind) in which else well(step)
 
 
-def here(boot: str, machine: str = MACHINE) -> Here:
-    """A place of which no more is known than which boot of which machine it is."""
-    return Here(boot, machine, root=0, path="", spaces=[])
+def here(boot: str, machine: str = MACHINE, *, run: str = "") -> Here:
+    """A place of which no more is known than which boot of which machine it is; `run`: the run directory asked for."""
+    return Here(boot, machine, root=0, path="", spaces=[], run=run)
 
 
 class History:
@@ -129,7 +129,7 @@ class History:
     def step(self, stream: str, how: Outcome = well) -> Step | None:
         """One turn of settling: intent and outcome; the step, or None where nothing is left to do."""
         subject = self.world.subject(stream)
-        step = plan(subject, PLACES) if subject is not None else None
+        step = plan(subject, PLACES.noted(self.world.host)) if subject is not None else None
         if step is not None:
             self.begin(stream, step)
             self.note(stream, outcome(step, how(step)))

@@ -13,6 +13,7 @@ from eventstore.event import Actor
 from eventstore.journal import Journal
 from tests.journal_events import BY, SCHEMA, Noted, World
 from tests.journal_faults import FaultyOs
+from tests.journal_home import forget_recovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,14 +32,13 @@ class Place:
         self.root = root
         self.journal = root / "journal"
         self.segment_size = segment_size
-        world, run = World(), str(root / "run")
+        world = World()
         fixed = FaultyOs(urandom=lambda _size: identity)
         actor = Actor({"uid": 0, "pid": 4242}, identity.hex())
         with patch.object(rotation, "os", fixed):
             journal = Journal.create(
                 str(self.journal),
                 SCHEMA,
-                run_dir=run,
                 segment_size=segment_size,
                 clock=lambda: CLOCK,
                 actor=actor,
@@ -52,13 +52,12 @@ class Place:
         return sorted(self.journal.glob("*.jsonl"))
 
     def reboot(self) -> None:
-        shutil.rmtree(self.root / "run", ignore_errors=True)
+        forget_recovery(str(self.journal))
 
     def open(self, *, read_only: bool = False) -> tuple[Journal, World]:
         world = World()
-        run = str(self.root / "run")
         size = self.segment_size
-        journal = Journal.open(str(self.journal), SCHEMA, run_dir=run, read_only=read_only, segment_size=size)
+        journal = Journal.open(str(self.journal), SCHEMA, read_only=read_only, segment_size=size)
         journal.refresh(world)
         return journal, world
 

@@ -18,18 +18,24 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+def forget_recovery(directory: str) -> None:
+    """As after a boot: what is in the lock's file means nothing any more."""
+    path = f"{directory}/lock"
+    if os.path.exists(path):
+        os.truncate(path, 0)
+
+
 class Home:
     """A place for one journal."""
 
     def __init__(self, root: Path) -> None:
         self.directory = str(root / "journal")
-        self.run = str(root / "run")
 
     def create(self, **options: Any) -> Journal:
-        return Journal.create(self.directory, SCHEMA, run_dir=self.run, **options)
+        return Journal.create(self.directory, SCHEMA, **options)
 
     def open(self, schema: Schema = SCHEMA, **options: Any) -> Journal:
-        return Journal.open(self.directory, schema, run_dir=self.run, **options)
+        return Journal.open(self.directory, schema, **options)
 
     def segments(self) -> list[str]:
         return sorted(name for name in os.listdir(self.directory) if name.endswith(".jsonl"))

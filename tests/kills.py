@@ -34,6 +34,7 @@ NET: Words = ("network", "create", *SUBNETS, "n1")
 NET2: Words = ("network", "create", "--subnet", "10.81.0.0/24", "n2")
 ON_NET = ("--name", "k", "--network", "n1", "-p", "8080:80", "busybox", "top")
 RUN_ON_NET: Words = ("run", "-d", *ON_NET)
+OTHER = ("--run-dir", "../run/other")  # below the machine's own, so that it goes with that
 IMPORT: Words = ("import", "busybox.tar", "copy")
 # Not commands: what somebody else did to the machine.
 MONITOR_DIES: Words = ("!monitor",)
@@ -117,6 +118,12 @@ COMMANDS = [
     ),
     Command("run -d -p", (NET,), RUN_ON_NET, monitor="own", again=DONE),
     Command("start, -p", (NET, ("create", *ON_NET)), ("start", "k"), monitor="own"),
+    Command(
+        "start, -p, another run directory",
+        (("network", *OTHER, *NET[1:]), ("create", *OTHER, *ON_NET)),
+        ("start", "k"),
+        monitor="own",
+    ),
     Command("rm -f, -p", (NET, RUN_ON_NET), ("rm", "-f", "k"), monitor="before"),
     Command("replay, -p", (NET, RUN_ON_NET, FLUSH), ("replay",), monitor="before"),
     Command("replay, -p, alone", (NET, RUN_ON_NET, MONITOR_DIES, FLUSH), ("replay",), monitor="own"),

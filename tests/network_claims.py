@@ -27,7 +27,7 @@ def unowned(prefix: list[str], root_id: str, run_dir: Path, owners: set[str]) ->
     found += [f"name server {pid}" for pid, network in servers(run_dir) if network not in owners]
     found += [
         f"name {path}"
-        for path in run_dir.glob("*/dns/*/*")
+        for path in (*run_dir.glob("*/dns/*/*"), *run_dir.glob("other/*/dns/*/*"))
         if not path.name.startswith(".") and path.name not in owners
     ]
     return found
@@ -43,7 +43,7 @@ def _links(prefix: list[str], root_id: str) -> list[tuple[str, str]]:
 
 
 def servers(run_dir: Path) -> list[tuple[int, str]]:
-    """(pid, network's id) of the name servers of a run directory."""
+    """(pid, network's id) of the name servers of a run directory, and of one below it (`tests.kills`)."""
     found = []
     for entry in os.listdir("/proc"):
         try:
@@ -51,7 +51,8 @@ def servers(run_dir: Path) -> list[tuple[int, str]]:
         except OSError:
             continue  # no process, or it ended while we looked
         place = re.search(
-            rb"^dnsmasq:" + re.escape(os.fsencode(run_dir)) + rb"/[0-9a-f]+/dns/([0-9a-f]{64})", line
+            rb"^dnsmasq:" + re.escape(os.fsencode(run_dir)) + rb"/(?:other/)?[0-9a-f]+/dns/([0-9a-f]{64})",
+            line,
         )
         if place:
             found.append((int(entry), place[1].decode()))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from machine import networks
+from machine import decide_host, networks
 from machine.addresses import subnet
+from tests.histories import here
 from tests.world import Computer, Step
 
 N1, N2 = "2e7" + "0" * 61, "2e8" + "0" * 61
@@ -42,6 +43,12 @@ def connect(name: str) -> Step:
 
 def disconnect(name: str) -> Step:
     return lambda computer: computer.decide(networks.disconnect, name, "c1")
+
+
+def move_the_run_directory(computer: Computer) -> None:
+    """The next command asks for another one."""
+    asked = here(computer.kernel.boot, "machine-1", run="/run/other")
+    computer.decide(decide_host.note_boot, asked)
 
 
 NET, NET2, NET_RM = make("net", N1, "192.168.10.0/24", v6=True), make("two", N2, "10.0.0.0/24"), remove

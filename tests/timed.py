@@ -45,19 +45,17 @@ class Timed(Written):
         self.by, self.why = ALICE, "user"
         self.clock = Clock()
         size = SMALL if small else LARGE
-        self.journal = Journal.open_or_create(
-            self.directory, SCHEMA, run_dir=self.run, clock=self.clock, segment_size=size
-        )
+        self.journal = Journal.open_or_create(self.directory, SCHEMA, clock=self.clock, segment_size=size)
         History.__init__(self)
         self.journal.refresh(self.world)
-        self.decide(decide_host.note_boot, here(boot_id(), machine_id()))
+        self.decide(decide_host.note_boot, here(boot_id(), machine_id(), run=self.run))
 
     @classmethod
     def reopened(cls, past: Timed) -> Timed:
         """The journal as it is on disk now, opened anew."""
         again = cls.__new__(cls)
         again.__dict__.update(past.__dict__)
-        again.journal = Journal.open(past.directory, SCHEMA, run_dir=past.run, clock=past.clock)
+        again.journal = Journal.open(past.directory, SCHEMA, clock=past.clock)
         again.world = World()
         again.journal.refresh(again.world)
         return again

@@ -65,10 +65,11 @@ class Computer:
             self._install()
 
     def furnish_run(self) -> None:
-        """The run directory: gone with every boot."""
-        for path in ("/run/mydocker", "/run/mydocker/0badcafe", "/run/mydocker/0badcafe/mnt"):
-            self.kernel.tree.put(path, Node("dir"))
-        self.host.make_dir("/run/mydocker/0badcafe/dns", 0o700)  # stays, once there was a network
+        """The run directory, and another one: gone with every boot."""
+        for run in ("/run/mydocker", "/run/other"):
+            for path in (run, f"{run}/0badcafe", f"{run}/0badcafe/mnt"):
+                self.kernel.tree.put(path, Node("dir"))
+            self.host.make_dir(f"{run}/0badcafe/dns", 0o700)  # stays, once there was a network
 
     def _install(self) -> None:
         """The boot is noted, and the image `busybox` with its one layer is there."""
@@ -150,7 +151,7 @@ class Computer:
         self.another_process()
         self.mend()
         for subject in self.world.subjects():
-            assert plan(subject, PLACES) is None
+            assert plan(subject, self.engine.places) is None
             assert subject.status not in ("creating", "starting", "removing", "working")
 
     def power_cut(self) -> None:

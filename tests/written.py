@@ -28,10 +28,10 @@ class Written(History):
     def __init__(self, base: Path) -> None:
         self.root, self.run = str(base / "root"), str(base / "run")
         self.by, self.why = ALICE, "user"
-        self.journal = Journal.open_or_create(f"{self.root}/journal", SCHEMA, run_dir=self.run)
+        self.journal = Journal.open_or_create(f"{self.root}/journal", SCHEMA)
         super().__init__()
         self.journal.refresh(self.world)
-        self.decide(decide_host.note_boot, here(boot_id(), machine_id()))
+        self.decide(decide_host.note_boot, here(boot_id(), machine_id(), run=self.run))
 
     def note(self, stream: str, event: Event) -> Event:
         with self.journal.transaction(self.world, by=self.by, why=self.why, op="0badcafe") as tx:

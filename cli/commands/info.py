@@ -13,6 +13,7 @@ from cli.session import Session, pass_session
 from effects import hostinfo
 from eventstore.errors import JournalMissing, Malformed
 from machine.events import SCHEMA
+from machine.home import USUAL_RUN_DIR
 from machine.projections import shown_status, visible
 from machine.resources import LIVE
 from machine.subjects import Container
@@ -40,7 +41,7 @@ def info(session: Session, form: str | None) -> None:
     document = {
         "Version": __version__,
         "Root": session.root,
-        "RunDir": session.run,
+        "RunDir": places.run if places is not None else session.run or USUAL_RUN_DIR,
         "RootId": places.root_id if places is not None else "",
         "Journal": journal(f"{session.root}/journal"),
         "Containers": len(containers),

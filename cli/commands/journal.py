@@ -138,7 +138,7 @@ def snapshot(session: Session) -> None:
     last = last_event(session.root)
     world = World()
     decode = bulk_decoder(SCHEMA, UNREAD)
-    source = bootstrap.open_journal(session.root, session.run, decode=decode, read_only=True)
+    source = bootstrap.open_journal(session.root, decode=decode, read_only=True)
     total = last.n if last is not None else 0
     with Watched("reading the journal", total, "events", lambda: source.cursor.n):
         source.refresh(world)
@@ -189,7 +189,7 @@ def repair(session: Session, *, accept_loss: bool) -> None:
     if not accept_loss:
         raise click.UsageError("events may be lost that were acknowledged: say --accept-loss if they may")
     session.refuse_foreign()
-    Journal.repair(f"{session.root}/journal", SCHEMA, run_dir=session.run, actor=session.actor)
+    Journal.repair(f"{session.root}/journal", SCHEMA, actor=session.actor)
     report = verified(session.root)
     echo(
         f"the journal ends with event {report.n}; bytes that were cut off are in {session.root}/journal/torn"

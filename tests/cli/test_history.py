@@ -214,12 +214,11 @@ def segments(past: Written) -> list[Path]:
 def test_json_finds_its_lines_across_segments(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     from eventstore.journal import Journal
 
-    Journal.create(f"{tmp_path}/root/journal", ev.SCHEMA, run_dir=f"{tmp_path}/run").close()
+    Journal.create(f"{tmp_path}/root/journal", ev.SCHEMA).close()
     past = Written(tmp_path)
     past.journal = Journal.open(
         f"{past.root}/journal",
         ev.SCHEMA,
-        run_dir=past.run,
         cursor=past.journal.cursor,
         segment_size=SMALL_SEGMENT,
     )

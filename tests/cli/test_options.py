@@ -272,13 +272,13 @@ def test_what_the_journal_keeps_is_bounded() -> None:
 @pytest.mark.parametrize(
     ("typed", "environ", "expected"),
     [
-        ([], {}, ("/var/lib/mydocker", "/run/mydocker")),
+        ([], {}, ("/var/lib/mydocker", "")),
         ([], {"MYDOCKER_ROOT": "/e", "MYDOCKER_RUN_DIR": "/er"}, ("/e", "/er")),
         (["-r", "/t", "--run-dir=/tr"], {"MYDOCKER_ROOT": "/e"}, ("/t", "/tr")),
-        (["-root=/t"], {}, ("/t", "/run/mydocker")),
-        (["-r", "/a", "-r", "/b/"], {}, ("/b", "/run/mydocker")),
-        (["-r", ""], {"MYDOCKER_ROOT": ""}, ("/var/lib/mydocker", "/run/mydocker")),
-        (["-r", "rel"], {}, (f"{os.getcwd()}/rel", "/run/mydocker")),
+        (["-root=/t"], {}, ("/t", "")),
+        (["-r", "/a", "-r", "/b/"], {}, ("/b", "")),
+        (["-r", ""], {"MYDOCKER_ROOT": ""}, ("/var/lib/mydocker", "")),
+        (["-r", "rel"], {}, (f"{os.getcwd()}/rel", "")),
     ],
 )
 def test_the_places_are_typed_or_of_the_environment_or_the_defaults(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.places import DEFAULT_ROOT, DEFAULT_RUN_DIR, Places
+from cli.places import DEFAULT_ROOT, Places
 from cli.scan import scan
 from cli.units import unit_name, units
 from machine.errors import InvalidValue
@@ -49,7 +49,7 @@ KNOWN: dict[str, dict[str, Callable[[str], bool]]] = {
 
 
 def of(root: str) -> dict[str, str]:
-    return units(PROGRAM, Places(root, DEFAULT_RUN_DIR))
+    return units(PROGRAM, Places(root, ""))
 
 
 def parsed(text: str) -> list[tuple[str, str, str]]:

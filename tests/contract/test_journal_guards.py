@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -16,7 +15,6 @@ from eventstore.bulk import bulk_decoder
 from eventstore.cursor import Cursor
 from eventstore.errors import (
     Corrupt,
-    ForeignHost,
     LockTimeout,
     NewerSchema,
     NotReadable,
@@ -28,7 +26,7 @@ from eventstore.reader import read_events, sound_events
 from eventstore.schema import Schema
 from eventstore.verify import verify
 from tests.journal_events import BY, SCHEMA, Counted, Noted, World
-from tests.journal_home import Home, note, transaction
+from tests.journal_home import Home, forget_recovery, note, transaction
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -61,7 +59,7 @@ def test_a_forked_child_does_not_keep_the_lock_of_a_dead_parent(home: Home) -> N
 import os, sys, time
 from eventstore.journal import Journal
 from tests.journal_events import BY, SCHEMA, World
-journal = Journal.open({home.directory!r}, SCHEMA, run_dir={home.run!r})
+journal = Journal.open({home.directory!r}, SCHEMA)
 with journal.transaction(World(), by=BY, why="user", op="x"):
     reading, writing = os.pipe()
     if not os.fork():
@@ -114,25 +112,48 @@ def test_a_segment_that_vanishes_between_two_commands_stops_the_next_one(home: H
         note(home.open(), World(), "g")
 
 
-def test_the_run_directory_may_vanish_under_a_writer(home: Home) -> None:
+def test_what_the_lock_file_says_may_vanish_under_a_writer(home: Home) -> None:
     journal, world = home.create(), World()
     note(journal, world, "a")
-    for name in os.listdir(home.run):
-        os.unlink(f"{home.run}/{name}")
-    os.rmdir(home.run)
+    os.truncate(f"{home.directory}/lock", 0)
 
     note(journal, world, "b")
 
     assert world.texts() == ["a", "b"]
 
 
-def test_a_copy_of_a_journal_in_use_is_refused(home: Home, tmp_path: Path) -> None:
-    home.create().close()
-    copy = str(tmp_path / "copy")
-    subprocess.run(["cp", "-a", home.directory, copy], check=True)
+def test_what_a_copys_lock_file_says_of_the_original_means_nothing(home: Home, tmp_path: Path) -> None:
+    original, theirs = home.create(), World()
+    note(original, theirs, "a")
+    subprocess.run(["cp", "-a", home.directory, tmp_path / "copy"], check=True)
+    copy, ours = Home(tmp_path / "copy"), World()
+    copy.directory = str(tmp_path / "copy")
+    with open(f"{copy.directory}/{copy.segments()[0]}", "ab") as segment:
+        segment.write(b"half a li")
 
-    with pytest.raises(ForeignHost, match="this is a copy of a journal that was in use in this boot"):
-        Journal.open(copy, SCHEMA, run_dir=home.run)
+    note(copy.open(), ours, "b")
+    note(original, theirs, "c")
+
+    assert [world.texts() for world in (ours, theirs)] == [["a", "b"], ["a", "c"]]
+    assert verify(copy.directory).findings == verify(home.directory).findings == []
+
+
+def test_who_has_just_filled_a_segment_sees_that_another_has_rotated(home: Home) -> None:
+    """Both went by a file in a run directory once, each by his own: then the first wrote on in a sealed segment."""
+    for full in range(3, 8):
+        directory = f"{home.directory}{full}"
+        first = Journal.create(directory, SCHEMA, segment_size=1500)
+        second = Journal.open(directory, SCHEMA, segment_size=1500)
+        ours, theirs = World(), World()
+        note(first, ours, *[f"a{number}" for number in range(full - 1)])
+        note(first, ours, "full")
+        for number in range(12):
+            note(second, theirs, f"b{number}")
+
+        note(first, ours, "c")
+
+        assert len(ours.texts()) == full + 13
+        assert verify(directory).findings == []
 
 
 def test_whoever_is_asked_before_a_recovery_may_refuse_it_and_then_no_file_has_changed(home: Home) -> None:
@@ -141,7 +162,6 @@ def test_whoever_is_asked_before_a_recovery_may_refuse_it_and_then_no_file_has_c
     path = f"{home.directory}/{home.segments()[0]}"
     with open(path, "ab") as segment:
         segment.write(b"half a li")
-    shutil.rmtree(home.run)  # as after a reboot
     os.unlink(f"{home.directory}/lock")
 
     def refuse() -> None:
@@ -151,7 +171,6 @@ def test_whoever_is_asked_before_a_recovery_may_refuse_it_and_then_no_file_has_c
         home.open(before_recovery=refuse)
     assert sorted(os.listdir(home.directory)) == home.segments()
     assert Path(path).read_bytes().endswith(b"half a li")
-    assert not os.path.exists(home.run)
 
     home.open(before_recovery=lambda: None).close()
     home.open(before_recovery=refuse).close()  # recovered in this boot: nobody is asked
@@ -166,14 +185,14 @@ def test_who_mended_or_made_a_journal_is_in_it_as_whole_as_in_any_event(home: Ho
     journal, world = home.create(actor=actors[0]), World()
     note(journal, world, "a")
     tear()
-    shutil.rmtree(home.run)  # as after a reboot
+    forget_recovery(home.directory)
     home.open(actor=actors[1]).close()
     tear()  # a writer died in its write: the next transaction mends it
     with home.open().transaction(World(), by=actors[2].by, why="user", op=actors[2].op) as tx:
         tx.append("thing/1", Noted(text="b"))
     path = Path(home.directory, home.segments()[0])
     path.write_bytes(path.read_bytes().replace(b'"text":"b"', b'"text":"B"') + b"more\n")
-    Journal.repair(home.directory, SCHEMA, run_dir=home.run, actor=actors[3])
+    Journal.repair(home.directory, SCHEMA, actor=actors[3])
 
     found = [e for e in read_events(home.directory, SCHEMA) if e.s == "journal"]
     assert [(e.tag, e.by, e.op) for e in found] == [
@@ -231,7 +250,7 @@ import sys
 from eventstore.journal import Journal
 from tests.journal_events import SCHEMA
 sys.stdin.read(1)
-print(Journal.open_or_create({home.directory!r}, SCHEMA, run_dir={home.run!r}).uuid)
+print(Journal.open_or_create({home.directory!r}, SCHEMA).uuid)
 """
     children = [
         subprocess.Popen(
@@ -283,7 +302,7 @@ class Noted(Event, tag="test.noted"):
 class World:
     def apply(self, event): pass
     def version(self, stream): return 0
-journal = Journal.open({home.directory!r}, Schema(1, (Noted,)), run_dir={home.run!r})
+journal = Journal.open({home.directory!r}, Schema(1, (Noted,)))
 with journal.transaction(World(), by={{}}, why="user", op="x") as tx:
     tx.append("thing/1", Noted(text="a"))
 heavy = "typing re enum json collections dataclasses pathlib socket subprocess msgspec click logging contextlib hashlib"

@@ -131,7 +131,7 @@ def test_much_is_read_before_the_lock_is_taken_for_good(home: Home, monkeypatch:
     def taken(lines: bytes, *, bulk: bool) -> list[Event]:
         other = home.open()._writer
         assert other is not None
-        held.append(not other.lock._try()) if other.lock._file >= 0 else None
+        held.append(not other.lock._try()) if other.lock.file >= 0 else None
         other.close()
         return real(lines, bulk=bulk)
 

@@ -23,8 +23,7 @@ def another(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable
     def open_journal() -> Any:
         if request.param == "memory":
             return MemoryJournal(SCHEMA, lines, Clock())
-        run = str(tmp_path / "run")
-        opened.append(Journal.open_or_create(str(tmp_path / "journal"), SCHEMA, run_dir=run))
+        opened.append(Journal.open_or_create(str(tmp_path / "journal"), SCHEMA))
         return opened[-1]
 
     yield open_journal

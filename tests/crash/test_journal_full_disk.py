@@ -98,7 +98,7 @@ def test_a_failed_sync_is_said_and_the_segment_written_anew_before_anything_else
 def test_nobody_is_told_that_it_is_on_disk_while_another_sync_has_failed(place: Place) -> None:
     journal, world = place.open()
     note(journal, world, "d", sync=False)
-    first = Journal.open(str(place.journal), SCHEMA, run_dir=str(place.root / "run"))
+    first = Journal.open(str(place.journal), SCHEMA)
 
     class FailingWhileTheySync(World):
         def apply(self, event: Any) -> None:
@@ -175,7 +175,7 @@ def test_a_file_system_of_the_network_is_refused(monkeypatch: pytest.MonkeyPatch
         tempfile.TemporaryDirectory(dir="/dev/shm") as base,
         pytest.raises(NetworkFileSystem, match="is on tmpfs: a journal needs the locks"),
     ):
-        Journal.create(f"{base}/journal", SCHEMA, run_dir=f"{base}/run")
+        Journal.create(f"{base}/journal", SCHEMA)
 
 
 def test_reading_needs_no_room(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +183,6 @@ def test_reading_needs_no_room(place: Place, monkeypatch: pytest.MonkeyPatch) ->
 
     world = World()
     decode = bulk_decoder(SCHEMA)
-    Journal.open(str(place.journal), SCHEMA, run_dir="/nowhere", read_only=True, decode=decode).refresh(world)
+    Journal.open(str(place.journal), SCHEMA, read_only=True, decode=decode).refresh(world)
 
     assert world.texts() == [*"abc"]

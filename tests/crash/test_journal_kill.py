@@ -37,9 +37,9 @@ class Versions:
     def version(self, stream):
         return self.versions.get(stream, 0)
 
-directory, run, writer, count, size = sys.argv[1:]
+directory, writer, count, size = sys.argv[1:]
 world = Versions()
-journal = Journal.open(directory, SCHEMA, run_dir=run, segment_size=int(size))
+journal = Journal.open(directory, SCHEMA, segment_size=int(size))
 for number in range(int(count)):
     with journal.transaction(world, by=BY, why="user", op=writer) as tx:
         events = [tx.append("thing/" + writer, Noted(text=f"{writer} {number} {part}")) for part in range(1 + number % 3)]
@@ -51,7 +51,7 @@ class Writer:
     """A process that appends and reports each number that it was told is on disk."""
 
     def __init__(self, root: Path, name: str, count: int) -> None:
-        arguments = [str(root / "journal"), str(root / "run"), name, str(count), str(SEGMENT)]
+        arguments = [str(root / "journal"), name, str(count), str(SEGMENT)]
         self.process = subprocess.Popen(
             [sys.executable, "-S", "-c", WRITER, *arguments], cwd=REPOSITORY, stdout=subprocess.PIPE
         )
@@ -85,7 +85,7 @@ def by_writer(events: list[Event]) -> dict[str, list[tuple[int, int]]]:
 
 
 def test_writers_at_once_lose_and_repeat_nothing_and_a_follower_sees_each_event_once(tmp_path: Path) -> None:
-    Journal.create(str(tmp_path / "journal"), SCHEMA, run_dir=str(tmp_path / "run")).close()
+    Journal.create(str(tmp_path / "journal"), SCHEMA).close()
     writers = [Writer(tmp_path, f"w{number}", 120) for number in range(8)]
     followed: list[Event] = []
     with Follower(str(tmp_path / "journal"), SCHEMA) as follower:
@@ -105,7 +105,7 @@ def test_writers_at_once_lose_and_repeat_nothing_and_a_follower_sees_each_event_
 
 
 def test_killed_writers_leave_whole_commands_and_all_that_was_acknowledged(tmp_path: Path) -> None:
-    Journal.create(str(tmp_path / "journal"), SCHEMA, run_dir=str(tmp_path / "run")).close()
+    Journal.create(str(tmp_path / "journal"), SCHEMA).close()
     chance = random.Random(4)
     alive: list[Writer] = []
     acknowledged: list[int] = []
@@ -130,6 +130,6 @@ def test_killed_writers_leave_whole_commands_and_all_that_was_acknowledged(tmp_p
         last = texts[-1][0]
         assert texts == [(number, part) for number in range(last + 1) for part in range(1 + number % 3)]
     world = World()
-    Journal.open(str(tmp_path / "journal"), SCHEMA, run_dir=str(tmp_path / "run")).refresh(world)
+    Journal.open(str(tmp_path / "journal"), SCHEMA).refresh(world)
     assert len(world.events) == len(events)
     assert os.listdir(tmp_path / "journal").count("torn") == 0  # one write(2) is not torn by SIGKILL

@@ -71,12 +71,12 @@ def append(journal: Journal, world: World, texts: list[str], disk: RecordingOs |
 
 
 def everyday(root: str, disk: RecordingOs) -> None:
-    """Creation, single events, several in one write, unsynced ones, rotations; the run directory is lost once."""
+    """Creation, single events, several in one write, unsynced ones, rotations; the lock's file is lost once."""
     world = World()
-    journal = Journal.create(f"{root}/journal", SCHEMA, run_dir=f"{root}-run", segment_size=SEGMENT)
+    journal = Journal.create(f"{root}/journal", SCHEMA, segment_size=SEGMENT)
     for batch in BATCHES:
         if batch == ["w"]:
-            shutil.rmtree(f"{root}-run")
+            os.unlink(f"{root}/journal/lock")
         append(journal, world, batch, disk)
     journal.close()
 
@@ -99,7 +99,7 @@ def record(
 def archiving(root: str, disk: RecordingOs) -> None:
     """Segments leave for the archive, one after the other, and the journal goes on."""
     world, directory = World(), f"{root}/journal"
-    journal = Journal.create(directory, SCHEMA, run_dir=f"{root}-run", segment_size=1500)
+    journal = Journal.create(directory, SCHEMA, segment_size=1500)
     for batch in BATCHES[:7]:
         append(journal, world, batch, disk)
 
@@ -119,7 +119,7 @@ def problems(state: State, old_root: str, new_root: str) -> str:
         return "the journal is gone" if state.acknowledged else ""
     world = World()
     try:
-        journal = Journal.open(f"{new_root}/journal", SCHEMA, run_dir=f"{new_root}-run", segment_size=SEGMENT)
+        journal = Journal.open(f"{new_root}/journal", SCHEMA, segment_size=SEGMENT)
         journal.refresh(world)
         before = world.texts()
         append(journal, world, ["z"])
@@ -162,7 +162,6 @@ def failing(disk: RecordingOs, place: str, *, first_only: bool = False) -> tuple
         new_root = f"{place}/now"
         wrong = problems(state, disk.root, new_root)
         shutil.rmtree(new_root, ignore_errors=True)
-        shutil.rmtree(f"{new_root}-run", ignore_errors=True)
         if wrong:
             found.append(f"{state.origin}, {state.acknowledged} acknowledged: {wrong}")
             if first_only:
@@ -182,7 +181,7 @@ def test_every_state_that_a_power_cut_may_leave_has_all_that_was_acknowledged(
 
 
 def repairing(state: State) -> Callable[[str, RecordingOs], None]:
-    """A recovery from `state`, more events, and a lost run directory."""
+    """A recovery from `state`, and more events."""
 
     def scenario(root: str, disk: RecordingOs) -> None:
         shutil.rmtree(root)
@@ -190,7 +189,7 @@ def repairing(state: State) -> Callable[[str, RecordingOs], None]:
         disk.acknowledge(state.acknowledged)
         disk.load(root)
         world = World()
-        journal = Journal.open(f"{root}/journal", SCHEMA, run_dir=f"{root}-run", segment_size=SEGMENT)
+        journal = Journal.open(f"{root}/journal", SCHEMA, segment_size=SEGMENT)
         journal.refresh(world)
         left = [batch for batch in BATCHES if batch[0] not in world.texts()]
         for batch in left[:3]:
@@ -206,12 +205,11 @@ def torn_states(disk: RecordingOs, place: str) -> list[State]:
     for state in states(disk.ops):
         state.put(disk.root, f"{place}/now")
         if os.path.isdir(f"{place}/now/journal") and state.acknowledged:
-            Journal.open(f"{place}/now/journal", SCHEMA, run_dir=f"{place}/now-run").close()
+            Journal.open(f"{place}/now/journal", SCHEMA).close()
             torn = len(list(Path(f"{place}/now/journal").glob("torn/*")))
             if torn:
                 found[state.acknowledged, state.origin] = state
         shutil.rmtree(f"{place}/now", ignore_errors=True)
-        shutil.rmtree(f"{place}/now-run", ignore_errors=True)
     return list(found.values())
 
 
@@ -221,7 +219,6 @@ def test_a_power_cut_in_the_midst_of_a_recovery_loses_nothing_either(
     torn = torn_states(record(everyday, place, monkeypatch), place)
     total = 0
     for state in torn[:: max(1, len(torn) // 5)]:
-        shutil.rmtree(f"{place}/was-run", ignore_errors=True)
         shutil.rmtree(f"{place}/was", ignore_errors=True)
         disk = record(repairing(state), place, monkeypatch)
 
@@ -234,8 +231,7 @@ def test_a_power_cut_in_the_midst_of_a_recovery_loses_nothing_either(
 
 
 def clear(place: str) -> None:
-    for name in ("was", "was-run"):
-        shutil.rmtree(f"{place}/{name}", ignore_errors=True)
+    shutil.rmtree(f"{place}/was", ignore_errors=True)
 
 
 def test_no_sync_of_everyday_work_can_be_left_out(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,7 +296,7 @@ def test_no_sync_that_a_segment_waits_for_before_it_leaves_can_be_left_out(
 def failing_sync(root: str, disk: RecordingOs) -> None:
     """A sync reports EIO: its pages may be gone, whatever later syncs of that file say."""
     world = World()
-    journal = Journal.create(f"{root}/journal", SCHEMA, run_dir=f"{root}-run", segment_size=SEGMENT)
+    journal = Journal.create(f"{root}/journal", SCHEMA, segment_size=SEGMENT)
     for batch in BATCHES[:8]:
         if batch == ["f"]:
             disk.failing_syncs = 1

@@ -53,7 +53,7 @@ from tests.journal_events import BY, SCHEMA, Noted, World
 
 def start():
     world = World()
-    journal = Journal.open_or_create({disk!r} + "/journal", SCHEMA, run_dir={run!r}, segment_size=65536)
+    journal = Journal.open_or_create({disk!r} + "/journal", SCHEMA, segment_size=65536)
     journal.refresh(world)
     return journal, world
 
@@ -96,9 +96,7 @@ report = verify({disk!r} + "/journal")
 print(report.findings, report.torn, report.segments, len(world.events) == report.n)
 """
     )
-    out = in_small_disk(
-        program.format(disk=str(tmp_path / "disk"), run=str(tmp_path / "run")), tmp_path / "disk", "300k"
-    )
+    out = in_small_disk(program.format(disk=str(tmp_path / "disk")), tmp_path / "disk", "300k")
 
     counts, rest = out.splitlines()
     ordinary, again, reserve, after = map(int, counts.split())
@@ -125,12 +123,12 @@ try:
 except NotWritable as error:
     print(error)
 print(len(list(read_events({disk!r} + "/journal", SCHEMA))))
-journal = Journal.open({disk!r} + "/journal", SCHEMA, run_dir={run!r}, read_only=True)
+journal = Journal.open({disk!r} + "/journal", SCHEMA, read_only=True)
 print(journal.refresh(World()))
 """
     )
     disk = tmp_path / "disk"
 
-    out = in_small_disk(program.format(disk=str(disk), run=str(tmp_path / "run")), disk, "300k")
+    out = in_small_disk(program.format(disk=str(disk)), disk, "300k")
 
     assert out == f"{disk}/journal/lock cannot be written: Read-only file system [{READ_ONLY}]\n2\n2\n"

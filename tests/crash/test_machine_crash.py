@@ -14,7 +14,7 @@ from machine.events import SCHEMA
 from machine.plan import wanted
 from tests.event_order import violations
 from tests.fakes import Fuse
-from tests.network_steps import NET, NET2, NET_RM, ON_NET, connect, disconnect
+from tests.network_steps import NET, NET2, NET_RM, ON_NET, connect, disconnect, move_the_run_directory
 from tests.steps import (
     ask_to_start,
     create,
@@ -57,6 +57,7 @@ LIVES: dict[str, tuple[Step, ...]] = {
     "network, run --rm": (NET, create(auto_remove=True, **ON_NET), start, EXIT, NET_RM),
     "network, stop": (NET, create(**ON_NET), start, stop),
     "network, start again": (NET, create(**ON_NET), start, stop, start),
+    "network, start elsewhere": (NET, create(**ON_NET), move_the_run_directory, start),
     "network, rename": (NET, create(**ON_NET), start, rename),
     "networks, connect and disconnect": (
         NET,

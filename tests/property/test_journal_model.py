@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,6 +21,7 @@ from eventstore.seal import Head, check, head_of
 from eventstore.snapshots import Snapshots
 from eventstore.verify import verify
 from tests.journal_events import BY, SCHEMA, Noted, World
+from tests.journal_home import forget_recovery
 
 SEGMENT = 1800
 HANDLES = st.integers(0, 2)
@@ -35,8 +35,7 @@ class JournalMachine(RuleBasedStateMachine):
     def create(self) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="journal-model-", dir="/dev/shm"))
         self.directory = str(self.root / "journal")
-        self.run = str(self.root / "run")
-        Journal.create(self.directory, SCHEMA, run_dir=self.run).close()
+        Journal.create(self.directory, SCHEMA).close()
         self.handles: list[tuple[Journal, World]] = [self.handle() for _ in range(3)]
         self.model: list[tuple[str, str]] = []
         self.durable = 0
@@ -50,7 +49,7 @@ class JournalMachine(RuleBasedStateMachine):
         shutil.rmtree(getattr(self, "root", "/nonexistent"), ignore_errors=True)
 
     def handle(self) -> tuple[Journal, World]:
-        return Journal.open(self.directory, SCHEMA, run_dir=self.run, segment_size=SEGMENT), World()
+        return Journal.open(self.directory, SCHEMA, segment_size=SEGMENT), World()
 
     def active(self) -> Path:
         return max(Path(self.directory).glob("*.jsonl"))
@@ -99,7 +98,7 @@ class JournalMachine(RuleBasedStateMachine):
         path.write_bytes(
             kept + lost[:size] + data.draw(st.sampled_from([b"", bytes(100), b"\xff\n{}\n"]), label="tail")
         )
-        shutil.rmtree(self.run)
+        forget_recovery(self.directory)
         self.handles = [self.handle() for _ in range(3)]
         found = World()
         self.handles[0][0].refresh(found)
@@ -120,7 +119,7 @@ class JournalMachine(RuleBasedStateMachine):
         found = Snapshots(self.directory).load(code)
         if found:
             cursor, payload, _ = found
-            rest = Journal.open(self.directory, SCHEMA, run_dir=self.run, cursor=cursor, read_only=True)
+            rest = Journal.open(self.directory, SCHEMA, cursor=cursor, read_only=True)
             world = World()
             world.events = list(read_events(self.directory, SCHEMA))[: int(payload)]
             world.versions = {event.s: event.v for event in world.events}
@@ -137,9 +136,12 @@ class JournalMachine(RuleBasedStateMachine):
             shutil.rmtree(f"{self.directory}/{name}", ignore_errors=True)
 
     @rule()
-    def lose_run_directory(self) -> None:
-        for name in os.listdir(self.run):
-            os.unlink(f"{self.run}/{name}")
+    def lose_what_the_lock_file_says(self) -> None:
+        forget_recovery(self.directory)
+
+    @rule()
+    def lose_the_lock_file(self) -> None:
+        Path(f"{self.directory}/lock").unlink(missing_ok=True)
 
     @precondition(lambda self: self.durable == len(self.model))
     @rule()
@@ -172,7 +174,7 @@ class JournalMachine(RuleBasedStateMachine):
     def a_made_up_cursor_is_refused(self, n: int) -> None:
         first = int(self.active().name[:20])
         with pytest.raises(StaleCursor):
-            Journal.open(self.directory, SCHEMA, run_dir=self.run, cursor=Cursor(first, 40 * n, n, "B" * 43))
+            Journal.open(self.directory, SCHEMA, cursor=Cursor(first, 40 * n, n, "B" * 43))
 
 
 def written(world: World) -> list[tuple[str, str]]:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from machine import decide, decide_host
 from machine import events as ev
-from machine.errors import MachineError
+from machine.errors import MachineError, OtherRunDir
+from machine.home import USUAL_RUN_DIR
 from machine.plan import Step, leftover_steps, plan, wanted
-from machine.resources import DISK
+from machine.resources import DISK, WATCHED
 from machine.subjects import Container, Subject
 from machine.world import World
 from tests.event_order import violations
@@ -41,6 +42,14 @@ class Machine:
     def reboot(self) -> None:
         self.boots += 1
         self.history.decide(decide_host.note_boot, here(f"boot-{self.boots}", MACHINE))
+
+    def ask_for_run_dir(self, path: str) -> None:
+        """As the next command does; the usual one for "", where this boot has none."""
+        try:
+            asked = here(f"boot-{self.boots}", MACHINE, run=path or USUAL_RUN_DIR)
+            self.history.decide(decide_host.note_boot, asked)
+        except OtherRunDir:
+            assert any(c.status in WATCHED for c in self.world.containers.values())
 
     def ask(self, verb: str, name: str, choice: bool) -> bool:
         """Give one command; False where it was refused."""
@@ -213,12 +222,17 @@ class Settlers(Machine):
         elif what == "turn off":
             self.at_work.clear()
             self.reboot()
+        elif what == "another run directory":
+            self.ask_for_run_dir("/run/b" if choice else "")
         else:
             for subject in self._of(name):
                 self._happen_to(subject, what, choice=choice)
         for container in self.world.containers.values():
             if container.status == "removed" and container.pending is None:
                 assert plan(container, PLACES) is None
+            link = container.holding("root_link")
+            if container.status in WATCHED and link is not None:  # all that lives has its things in one place
+                assert link.spec["via"].startswith(f"{self.world.host.run}/{PLACES.root_id}/")
 
     def _of(self, name: str) -> list[Subject]:
         """The container of that name, and the nameless ones: they are being removed."""
@@ -244,7 +258,7 @@ class Settlers(Machine):
             self.history.note(stream, outcome(step, well(step) if succeeds else None))
             return
         subject = self.world.subject(stream)
-        step = plan(subject, PLACES) if subject is not None else None
+        step = plan(subject, PLACES.noted(self.world.host)) if subject is not None else None
         if step is not None:
             self.history.begin(stream, step)
             self.at_work[stream] = step
@@ -294,7 +308,18 @@ class Settlers(Machine):
         self.history.settle(stream)
 
 
-SELDOM = ("crash", "end", "restart", "give up", "lose", "retry", "fail", "fail", "turn off")
+SELDOM = (
+    "crash",
+    "end",
+    "restart",
+    "give up",
+    "lose",
+    "retry",
+    "fail",
+    "fail",
+    "turn off",
+    "another run directory",
+)
 OFTEN = ("create", "start", "start", "pause", "stop", "work", "work", "work", "settle", "settle")
 happenings = st.lists(
     st.tuples(st.sampled_from((*COMMANDS, *SELDOM, *OFTEN)), st.sampled_from(("one", *NAMES)), st.booleans()),

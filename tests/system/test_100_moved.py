@@ -243,16 +243,15 @@ def test_containers_of_another_namespace_are_left_alone(series: Docker) -> None:
     series.ok("run", "--rm", "-net", "none", "busybox", "true")
 
 
-def test_a_copy_beside_its_original_in_one_boot_is_refused_and_the_original_once_it_is_adopted(
+def test_a_copy_beside_its_original_in_one_boot_is_refused_and_once_it_is_adopted_both_go_on(
     series: Docker,
 ) -> None:
     series.ok("run", "-name", "c1", "-net", "none", "busybox", "true")
-    copy = copy_of(series, run_dir="run")
+    copy = copy_of(series)
 
-    assert "it is a copy of one that was used in this boot [" in copy.fails("rm", "c1", code=125)
+    assert f"it is a copy of the one that was used in {series.root} [" in copy.fails("rm", "c1", code=125)
     copy.ok("replay", "--moved")
     copy.ok("rm", "c1")
 
-    assert "is only read" in series.fails("start", "c1", code=125)
-    series.ok("replay", "--moved")
-    series.ok("rm", "c1")
+    series.ok("start", "c1")
+    series.ok("rm", "-f", "c1")

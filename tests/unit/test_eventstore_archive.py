@@ -214,7 +214,7 @@ def test_the_journals_own_versions_go_on_behind_an_archived_event(place: Place) 
     assert verify(where(place)).findings == []
     last = place.segments()[-1]
     last.write_bytes(last.read_bytes() + b"torn")
-    (place.root / "run").rename(place.root / "gone")
+    place.reboot()
     place.open()[0].close()
     assert verify(where(place)).findings == []
 

@@ -145,8 +145,7 @@ def test_a_reader_goes_on_while_the_segment_it_reads_is_archived(place: Place) -
 def rewrite(place: Place) -> None:
     """What somebody with the right to write the files can do: another history with a sound chain."""
     shutil.rmtree(place.journal)
-    shutil.rmtree(place.root / "run")
-    journal, world = Journal.create(str(place.journal), SCHEMA, run_dir=str(place.root / "run")), World()
+    journal, world = Journal.create(str(place.journal), SCHEMA), World()
     for number in range(40):
         with journal.transaction(world, by=BY, why="user", op="x") as tx:
             tx.append("thing/1", Noted(text=f"forged {number}"))
@@ -250,17 +249,16 @@ def test_additions_that_are_unknown_may_be_read_or_not_as_they_say(place: Place)
         changed = lines[0].replace(f'"{name}":[]'.encode(), f'"{name}":["future"]'.encode())
         line, prev = close(changed[: changed.rindex(b',"d":')], prev, durable=0, more=0)
         (place.root / "journal2" / path.name).write_bytes(line)
-        directory, run = str(place.root / "journal2"), str(place.root / "run2")
+        directory = str(place.root / "journal2")
         if reads:
-            journal, world = Journal.open(directory, SCHEMA, run_dir=run), World()
+            journal, world = Journal.open(directory, SCHEMA), World()
             assert journal.refresh(world) == 1
         with (
             pytest.raises(UnknownFormat, match="future"),
-            Journal.open(directory, SCHEMA, run_dir=run).transaction(World(), by=BY, why="user", op="x"),
+            Journal.open(directory, SCHEMA).transaction(World(), by=BY, why="user", op="x"),
         ):
             pass
         shutil.rmtree(directory)
-        shutil.rmtree(run, ignore_errors=True)
 
 
 def test_a_directory_in_a_segments_place_is_named(place: Place) -> None:

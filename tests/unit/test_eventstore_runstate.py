@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from eventstore.errors import Corrupt, ForeignHost, JournalError, NotWritable, StaleCursor
+from eventstore.errors import Corrupt, JournalError, NotWritable, StaleCursor
 from eventstore.journal import Journal
 from eventstore.lock import Lock
 from eventstore.runstate import RunState
@@ -25,61 +26,76 @@ def lock(tmp_path: Path) -> Lock:
     return lock
 
 
-def made(tmp_path: Path, lock: Lock, durable: int = 5) -> RunState:
-    state = RunState(str(tmp_path / "run"), "ab")
-    state.create(lock, durable, 1)
+def made(lock: Lock, durable: int = 5) -> RunState:
+    state = RunState(lock)
+    state.create(durable, 1)
     return state
 
 
-def test_it_is_current_only_in_the_boot_that_it_was_made_in(tmp_path: Path, lock: Lock) -> None:
-    made(tmp_path, lock).close()
-    same, other = RunState(str(tmp_path / "run"), "ab"), RunState(str(tmp_path / "run"), "ab")
+def test_it_is_current_only_in_the_boot_that_it_was_made_in(lock: Lock) -> None:
+    made(lock)
+    same, other = RunState(lock), RunState(lock)
     other.boot = "00000000-0000-0000-0000-000000000000"
 
-    assert same.current(lock)
-    assert not other.current(lock)
-    assert not RunState(str(tmp_path / "run"), "cd").current(lock)
+    assert same.current()
+    assert not other.current()
 
 
-def test_any_other_content_is_as_good_as_none(tmp_path: Path, lock: Lock) -> None:
-    path = Path(made(tmp_path, lock).path)
+def test_any_other_content_is_as_good_as_none(lock: Lock) -> None:
+    made(lock)
+    path = Path(lock.path)
     data = path.read_bytes()
-    for broken in (b"", data[:50], b"x" + data[1:], data[:20] + b"x" + data[21:]):
+    for broken in (b"", data[:50], data[:95], b"x" + data[1:], data[:20] + b"x" + data[21:]):
         path.write_bytes(broken)
-        assert not RunState(str(tmp_path / "run"), "ab").current(lock)
+        assert not RunState(lock).current()
 
 
-def test_one_of_another_copy_is_refused(tmp_path: Path, lock: Lock) -> None:
-    made(tmp_path, lock).close()
+def test_that_of_the_original_is_not_a_copys(tmp_path: Path, lock: Lock) -> None:
+    made(lock)
     (tmp_path / "copy").mkdir()
-    other = Lock(str(tmp_path / "copy" / "lock"), 1.0)
-    other.acquire()
+    shutil.copy(lock.path, tmp_path / "copy" / "lock")
 
-    with pytest.raises(ForeignHost, match=r"if only this one is left, remove .*/run/journal-ab"):
-        RunState(str(tmp_path / "run"), "ab").current(other)
+    assert not RunState(Lock(str(tmp_path / "copy" / "lock"), 1.0)).current()
 
 
-def test_what_is_durable_only_grows(tmp_path: Path, lock: Lock) -> None:
-    state = made(tmp_path, lock, 5)
+def test_to_ask_makes_no_file(tmp_path: Path) -> None:
+    assert not RunState(Lock(str(tmp_path / "lock"), 1.0)).current()
+    assert not (tmp_path / "lock").exists()
+
+
+def test_one_that_another_recovery_made_is_noticed_and_ones_own_is_not(lock: Lock) -> None:
+    ours, theirs = made(lock), RunState(lock)
+    assert ours.current()
+    assert ours.found == 0
+
+    theirs.create(5, 1)
+
+    assert ours.current()
+    assert ours.found == 1
+
+
+def test_what_is_durable_only_grows(lock: Lock) -> None:
+    state = made(lock, 5)
     state.raise_durable(9)
     state.raise_durable(7)
 
     assert state.read() == (9, False, 1)
 
 
-def test_after_a_failed_sync_nothing_more_is_called_durable(tmp_path: Path, lock: Lock) -> None:
-    state = made(tmp_path, lock, 5)
+def test_after_a_failed_sync_nothing_more_is_called_durable(lock: Lock) -> None:
+    state = made(lock, 5)
     state.set_failed(failed=True)
 
     assert not state.raise_durable(9)
     assert state.read() == (5, True, 1)
 
 
-def test_a_run_directory_that_cannot_be_made_is_named(tmp_path: Path, lock: Lock) -> None:
-    (tmp_path / "run").write_bytes(b"")
+def test_a_lock_file_that_cannot_be_written_is_named(lock: Lock) -> None:
+    os.close(lock.file)
+    lock.file = os.open(lock.path, os.O_RDONLY)
 
-    with pytest.raises(NotWritable, match="run/journal-ab cannot be written"):
-        made(tmp_path, lock)
+    with pytest.raises(NotWritable, match="lock cannot be written"):
+        made(lock)
 
 
 def test_a_lock_in_a_place_that_is_no_directory_raises_what_the_kernel_says(tmp_path: Path) -> None:
@@ -99,12 +115,12 @@ def test_damage_to_what_was_acknowledged_is_cut_off_only_on_demand(tmp_path: Pat
     place = Place(tmp_path)
     damage.do(place)
     place.reboot()
-    directory, run = str(place.journal), str(place.root / "run")
+    directory = str(place.journal)
     before = place.segments()[-1].read_bytes()
     with pytest.raises(Corrupt):
         place.open()
 
-    Journal.repair(directory, SCHEMA, run_dir=run)
+    Journal.repair(directory, SCHEMA)
 
     journal, world = place.open()
     journal.close()
@@ -122,7 +138,7 @@ def test_a_writer_that_has_read_what_a_repair_cut_off_does_not_go_on(tmp_path: P
     path = place.segments()[-1]
     data = path.read_bytes()
     flip(path, len(lines_of(path)[0]) + 100)
-    Journal.repair(str(place.journal), SCHEMA, run_dir=str(place.root / "run"))
+    Journal.repair(str(place.journal), SCHEMA)
     overwrite(path, path.read_bytes()[: len(data)].ljust(len(data), b"\n"))  # by chance as long as before
 
     with pytest.raises(StaleCursor), journal.transaction(world, by=BY, why="user", op="x"):

@@ -101,9 +101,7 @@ def test_a_base_is_found_where_its_segments_are_gone_and_not_where_another_chain
     found = snapshots.load("7")
     assert found is not None
     assert (found[0].n, bytes(found[1]), found[2]) == (last - 1, PAYLOAD, 5)
-    journal = Journal.open(
-        directory, SCHEMA, run_dir=str(small.root / "other"), cursor=found[0], read_only=True
-    )
+    journal = Journal.open(directory, SCHEMA, cursor=found[0], read_only=True)
     assert journal.cursor.n == last - 1
     path = small.segments()[-1]
     overwrite(path, path.read_bytes().replace(b'"why":"rotation"', b'"why":"rotatioN"'))

@@ -106,7 +106,7 @@ def test_a_helper_is_called_for_what_is_gone_and_the_monitor_lives_on_without_on
 ) -> None:
     mended(*on_two_networks(), Kernel(lacks=kind))
 
-    assert helpers == [(PLACES.root, PLACES.run, "monitor", N1, N2)]
+    assert helpers == [(PLACES.root, "monitor", N1, N2)]
 
 
 def helped(root: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> int:
@@ -116,7 +116,7 @@ def helped(root: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> int
         raise error
 
     monkeypatch.setattr(session, "Session", fails)
-    monkeypatch.setattr(sys, "argv", ["cli.netcare", str(root), "/run", "monitor", N1])
+    monkeypatch.setattr(sys, "argv", ["cli.netcare", str(root), "monitor", N1])
     return netcare.main()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -80,18 +79,17 @@ def _wrong(image: Path, place: Path, acknowledged: list[tuple[str, str]]) -> str
     if done.returncode:
         return f"the file system is gone: {done.stderr.strip()}"
     try:
-        return _wrong_in(str(mounted / "root"), place / "run", acknowledged)
+        return _wrong_in(str(mounted / "root"), acknowledged)
     finally:
         subprocess.run(["umount", mounted], check=True)
 
 
-def _wrong_in(root: str, run_dir: Path, acknowledged: list[tuple[str, str]]) -> str:
+def _wrong_in(root: str, acknowledged: list[tuple[str, str]]) -> str:
     if not os.path.exists(f"{root}/journal"):
         return "the journal is gone" if acknowledged else ""
-    shutil.rmtree(run_dir, ignore_errors=True)
     world = World()
     try:
-        journal = Journal.open_or_create(f"{root}/journal", SCHEMA, run_dir=str(run_dir))
+        journal = Journal.open_or_create(f"{root}/journal", SCHEMA)
         journal.refresh(world)
         journal.close()
         report = verify(f"{root}/journal")

@@ -40,7 +40,6 @@ def journal(directory: str) -> int:
     opened = Journal.open(
         f"{directory}/journal",
         SCHEMA,
-        run_dir=f"{directory}/run",
         decode=bulk_decoder(SCHEMA, UNREAD),
         read_only=True,
     )

@@ -64,9 +64,8 @@ class OurJournal:
 
     def __init__(self, directory: str, lines: list[bytes]) -> None:
         self.where = f"{directory}/journal"
-        self.run = f"{directory}/run"
         self.own = Own(lines)
-        self.journal = Journal.open_or_create(self.where, SCHEMA, run_dir=self.run, only=self.own.streams)
+        self.journal = Journal.open_or_create(self.where, SCHEMA, only=self.own.streams)
         self.journal.refresh(self.own.world)
 
     def append(self) -> None:
@@ -78,7 +77,7 @@ class OurJournal:
 class OurJournalOpened(OurJournal):
     def append(self) -> None:
         cursor = self.journal.cursor
-        self.journal = Journal.open(self.where, SCHEMA, run_dir=self.run, cursor=cursor)
+        self.journal = Journal.open(self.where, SCHEMA, cursor=cursor)
         super().append()
         self.journal.close()
 
