@@ -91,25 +91,39 @@ def remove(session: Session, reference: str, *, even_default: bool = False) -> N
 def ready(session: Session, wanted: list[Network]) -> None:
     """See that the host and these networks are as the journal tells, and mend them where they are not.
 
-    Where something was lost that containers stand on, those that live are looked after too. EffectFailure.
+    Where something was lost that containers stand on, those that live are looked after too; where it was the host's,
+    so are all other networks, which lost their part of it. EffectFailure.
     """
-    engine, mended = session.engine(), False
+    engine = session.engine()
     if _is_seen_whole(session, wanted):
         return
-    for subject in (engine.world.host, *wanted):
-        if not _is_whole(session, subject):
-            mended = _settle(session, subject.stream) or mended
-            now = engine.world.subject(subject.stream)
-            if isinstance(now, Standing) and now.error is not None:
-                what = f"network {now.name}" if isinstance(now, Network) else "the host's part of networks"
-                raise EffectFailure(f"cannot make {what}", now.error["step"], now.error["message"])
-    if mended:
+    is_hosts = _mend(session, engine.world.host)
+    mended = [_mend(session, net) for net in wanted]
+    if is_hosts:
+        for net in [net for net in engine.world.networks.values() if networks.exists(net)]:
+            try:
+                _mend(session, net)
+            except MachineError as error:  # no reason to keep a container of another from starting
+                say(line_of(error))
+    if is_hosts or any(mended):
         for c in list(engine.world.containers.values()):
             if c.endpoints and c.status in LIVE:
                 try:
                     session.settler().mend(c.stream, why="recovery", leftovers=True)
-                except NoAnswer as error:  # its monitor hangs: no reason to keep another from starting
+                except NoAnswer as error:  # its monitor hangs: no reason either
                     say(line_of(error))
+
+
+def _mend(session: Session, subject: Standing) -> bool:
+    """Whether something of it had been lost. EffectFailure, where it cannot be made."""
+    if _is_whole(session, subject):
+        return False
+    was_lost = _settle(session, subject.stream)
+    now = session.engine().world.subject(subject.stream)
+    if isinstance(now, Standing) and now.error is not None:
+        what = f"network {now.name}" if isinstance(now, Network) else "the host's part of networks"
+        raise EffectFailure(f"cannot make {what}", now.error["step"], now.error["message"])
+    return was_lost
 
 
 def _look_early(session: Session, wanted: list[Network]) -> None:

@@ -116,6 +116,16 @@ def test_100_network_the_next_start_puts_it_right(net: Net, disaster: object) ->
     assert net.lab.neighbour.ask(net.lab.HOST, 8080).startswith("web ")
 
 
+def test_100_network_the_next_start_mends_all_networks_after_the_firewall(net: Net) -> None:
+    net.lab.serve(net.lab.internet, "tcp/80")
+    web(net)
+    net.network("n2", "192.168.61.0/24")
+    flushed(net)
+    net.guest("other", "-net", "n2")
+
+    works(net)
+
+
 def test_100_network_replay_of_what_is_whole_changes_nothing(net: Net) -> None:
     web(net)
     before, events = net.now(), len(net.events())
