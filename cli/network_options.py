@@ -34,7 +34,7 @@ ADDRESS = [
     value("mac", "--mac-address", parse=_by("mac"), metavar="MAC", help="Its MAC address on the network."),
 ]
 NETWORK = [
-    value("network", "--network", "-net", "--net", parse=_model, metavar="NETWORK", default=DEFAULT, help="none, host, container:NAME, or a network's name (bridge)."),
+    value("network", "--network", "-net", "--net", parse=_model, multiple=True, metavar="NETWORK", help="none, host, container:NAME, or a network's name (bridge)."),
     *ADDRESS,
     value("aliases", "--network-alias", "--net-alias", parse=_by("hostname", "parse"), multiple=True, metavar="NAME", help="Another name for it on the network."),
     value("ports", "-p", "--publish", parse=_by("published", "ports"), multiple=True, metavar="[[IP:]PORT:]PORT[/udp]", help="A port of the host that leads to one of the container."),
@@ -48,12 +48,17 @@ NETWORK = [
 
 
 class NetworkOptions:
-    """What was said of the network. `model`: none, host, container:NAME, or the name of a network of ours."""
+    """What was said of the network.
+
+    `model`: none, host, container:NAME, or the name of a network of ours. `networks`: of several, that first one
+    and the others; addresses and aliases are for the first, as in docker.
+    """
 
     def __init__(self, values: dict[str, Any]) -> None:
         """Takes its options out of `values`."""
         said = {option.name: values.pop(option.name) for option in NETWORK}
-        self.model: str = said.pop("network")
+        self.networks: list[str] = list(dict.fromkeys(said.pop("network"))) or [DEFAULT]
+        self.model = self.networks[0]
         self.aliases = list(said.pop("aliases"))
         self.address = {key: said.pop(key) or "" for key in ("ip", "ip6", "mac")}
         self.publish_all: bool = said.pop("publish_all")
@@ -64,13 +69,11 @@ class NetworkOptions:
             from machine.ports import check_asked
 
             check_asked(self.ports)
-        if self.is_alone:
+        alone = next(filter(_is_alone, self.networks), None)
+        if alone is not None:
+            if len(self.networks) > 1:
+                raise InvalidValue("--network", alone, "no other network goes with it")
             self._refuse_what_needs_a_network()
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether it is on no network of ours."""
-        return self.model in ALONE or self.model.startswith("container:")
 
     def _refuse_what_needs_a_network(self) -> None:
         given = {
@@ -92,6 +95,11 @@ class NetworkOptions:
         """What differs from the defaults of `machine.settings`, less the networks themselves."""
         said: dict[str, Any] = {"ports": self.ports, "exposed": self.exposed, "publish_all": self.publish_all}
         return {key: given for key, given in {**said, **self.names}.items() if given}
+
+
+def _is_alone(model: str) -> bool:
+    """Whether that is on no network of ours."""
+    return model in ALONE or model.startswith("container:")
 
 
 def _shown(said: Any) -> str:

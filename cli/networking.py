@@ -40,12 +40,15 @@ def settings(session: Session, asked: NetworkOptions) -> dict[str, Any]:
     world = session.engine().world
     if colon:
         return said | {"network": f"{model}:{decide.find(world, name).id}"}
-    if model == DEFAULT:
+    if DEFAULT in asked.networks:
         make_default(session)
-    net = networks.find(session.engine().world, model)
-    _look_early(session, [net])
-    connection = {"network": net.id, "name": net.name, **asked.address, "aliases": asked.aliases}
-    return said | {"network": DEFAULT, "connections": [connection]}
+    world = session.engine().world
+    nets = list({net.id: net for net in (networks.find(world, one) for one in asked.networks)}.values())
+    _look_early(session, nets)
+    nothing: dict[str, Any] = dict.fromkeys(asked.address, "") | {"aliases": []}
+    connections = [{"network": net.id, "name": net.name, **nothing} for net in nets]
+    connections[0] |= {**asked.address, "aliases": asked.aliases}
+    return said | {"network": DEFAULT, "connections": connections}
 
 
 # --- making and removing ---------------------------------------------------------------------------------

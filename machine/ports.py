@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Busy: TypeAlias = Collection[tuple[str, str, int]]  # (protocol, address, port) that processes listen on
 
 PROTOCOLS = ("tcp", "udp")
+PUBLISHED = "[ADDRESS:][HOST_PORT:]PORT[/PROTOCOL]"
 MAX_PORT = 65535
 # Docker hands these out: ip_local_port_range, which no server of the host should count on.
 FIRST, LAST = 32768, 60999
@@ -48,7 +49,7 @@ def exposed(text: str, what: str = "--expose") -> list[dict[str, Any]]:
     head, inner, protocol = _split(text, what)
     if head:
         raise InvalidValue(what, text, "expected PORT[/PROTOCOL]")
-    first, last = _range(inner, text, what)
+    first, last = _range(inner, text, what, "PORT[/PROTOCOL]")
     return [{"port": port, "protocol": protocol} for port in range(first, last + 1)]
 
 
@@ -69,9 +70,7 @@ def _outer(head: str, text: str, what: str) -> tuple[str, str]:
     bare = address[1:-1] if address[:1] == "[" and address[-1:] == "]" else address
     found = number_of(bare)
     if found is None or (":" in bare and bare == address):
-        raise InvalidValue(
-            what, text, "expected [ADDRESS:][HOST_PORT:]PORT[/PROTOCOL]; IPv6 addresses in [ ]"
-        )
+        raise InvalidValue(what, text, f"expected {PUBLISHED}; IPv6 addresses in [ ]")
     if text_of(*found) == LOOPBACK6:
         raise InvalidValue(
             what, text, "the kernel lets nothing from elsewhere answer as ::1 [127.0.0.1 can be]"
@@ -79,11 +78,11 @@ def _outer(head: str, text: str, what: str) -> tuple[str, str]:
     return text_of(*found), host
 
 
-def _range(text: str, whole: str, what: str) -> tuple[int, int]:
+def _range(text: str, whole: str, what: str, form: str = PUBLISHED) -> tuple[int, int]:
     low, dash, high = text.partition("-")
     numbers = [low, high] if dash else [low, low]
     if not all(is_digits(number) and len(number) <= len("65535") for number in numbers):
-        raise InvalidValue(what, whole, "expected [ADDRESS:][HOST_PORT:]PORT[/PROTOCOL]")
+        raise InvalidValue(what, whole, f"expected {form}")
     first, last = map(int, numbers)
     if not 1 <= first <= MAX_PORT or not 1 <= last <= MAX_PORT:
         raise InvalidValue(what, whole, f"a port is a number from 1 to {MAX_PORT}")

@@ -39,6 +39,18 @@ def test_the_model_is_one_of_four(line: str, model: str) -> None:
     assert said(line).model == model
 
 
+def test_several_networks_are_joined_in_their_order_and_each_once() -> None:
+    assert said("--network=shop --network=bridge --network=shop").networks == ["shop", "bridge"]
+    assert said("").networks == ["bridge"]
+
+
+@pytest.mark.parametrize("alone", ["none", "host", "container:web"])
+def test_no_other_network_goes_with_what_is_on_none_of_ours(alone: str) -> None:
+    for line in (f"--network={alone} --network=shop", f"--network=shop --network={alone}"):
+        with pytest.raises(InvalidValue, match=f"'{alone}': no other network"):
+            said(line)
+
+
 def test_what_was_said_becomes_settings_and_nothing_else_does() -> None:
     asked = said(
         "--publish=80:8080 --publish=53/udp --expose=81 --publish-all=true --dns=9.9.9.9 --dns-search=x.y"

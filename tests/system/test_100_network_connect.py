@@ -63,11 +63,27 @@ def test_100_network_connect_of_a_stopped_container_counts_from_its_start(net: N
     assert asker.pings("192.168.81.50")
 
 
-def test_100_network_the_last_of_several_options_counts(net: Net) -> None:
+def test_100_network_several_are_joined_at_once(net: Net) -> None:
     two_networks(net)
-    both = net.guest("both", "-net", "n1", "-net", "n2")
+    given = (
+        "--network",
+        "n1",
+        "-net",
+        "n2",
+        "--ip",
+        "192.168.80.77",
+        "--network-alias",
+        "twice",
+        "-p",
+        "8081:80",
+    )
+    both = net.serving("both", *given)
 
-    assert list(both.networks) == ["n2"]
+    assert [(name, at["Aliases"]) for name, at in both.networks.items()] == [("n1", ["twice"]), ("n2", [])]
+    assert both.ip == "192.168.80.77"
+    assert net.lab.neighbour.ask(net.lab.HOST, 8081).startswith("both ")
+    for name in ("web", "asker"):  # one on each
+        assert " 0% packet loss" in both.sh(f"ping -c1 -W2 {name}"), name
 
 
 def test_100_network_of_two_has_one_way_out(net: Net) -> None:

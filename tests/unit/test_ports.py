@@ -73,6 +73,8 @@ def test_exposed_ports_are_of_the_container_alone() -> None:
     assert exposed("80-81/udp") == [{"port": 80, "protocol": "udp"}, {"port": 81, "protocol": "udp"}]
     with pytest.raises(InvalidValue):
         exposed("80:80")
+    with pytest.raises(InvalidValue, match=r"expected PORT\[/PROTOCOL\]$"):
+        exposed("web")
 
 
 @pytest.mark.parametrize(
