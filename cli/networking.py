@@ -8,7 +8,7 @@ from cli import early, lookout
 from cli.answers import NoAnswer
 from cli.report import line_of, say
 from cli.session import Session
-from machine import decide, networks, plan_network, ports
+from machine import decide, leases, networks, plan_network, ports
 from machine.errors import EffectFailure, MachineError
 from machine.leases import DEFAULT
 from machine.network_errors import PortBusy
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from cli.network_options import NetworkOptions
     from effects.hostnet import Port
 
+NAMES = 53  # the port of name servers, RFC 1035
+NAMES_HINT = (
+    " [networks have their name servers there, on their gateways: publish on one address, -p ADDRESS:53:53]"
+)
 WAIT = 30.0  # seconds for another command that is at work on the same network
 
 
@@ -57,7 +61,16 @@ def settings(session: Session, asked: NetworkOptions) -> dict[str, Any]:
 def make_default(session: Session) -> None:
     """The network of whoever names none, unless it is there."""
     if networks.named(session.engine().world, DEFAULT) is None:
-        _make(session, networks.default, os.urandom(32).hex(), session.engine().places.root_id)
+        _make(session, networks.default, new_id(session), session.engine().places.root_id)
+
+
+def new_id(session: Session) -> str:
+    """A random id, whose beginning, by which devices of containers are named, no other network has."""
+    begun = {net.id[: leases.NET_DIGITS] for net in session.engine().world.networks.values()}
+    while True:
+        found = os.urandom(32).hex()
+        if found[: leases.NET_DIGITS] not in begun:
+            return found
 
 
 def make(session: Session, wanted: networks.Wanted) -> None:
@@ -69,10 +82,11 @@ def _make(session: Session, verb: Any, *args: Any) -> None:
     from effects import hostnet
     from effects.linux import LinuxHost
 
-    engine = session.engine()
+    engine, host = session.engine(), LinuxHost()
     # Those of other roots, and of other engines, are as foreign as a network card's.
-    routes = hostnet.routes(LinuxHost(), plan_network.mark(engine.places, ""))
-    for event in engine.decide(verb, *args, links=hostnet.links(), routes=routes):
+    routes = hostnet.routes(host, plan_network.mark(engine.places, ""))
+    there: dict[str, Any] = {"links": hostnet.links(), "routes": routes, "elsewhere": hostnet.elsewhere(host)}
+    for event in engine.decide(verb, *args, **there):
         try:
             ready(session, [engine.world.networks[event.s.partition("/")[2]]])
         except MachineError:
@@ -209,14 +223,15 @@ def _is_free(asked: dict[str, Any]) -> bool:
 
 def with_owner(error: PortBusy, busy: dict[Port, int]) -> PortBusy:
     """The same, naming the process."""
-    from effects import hostnet
+    from effects import hostnet, net_dns
 
     for (protocol, address, port), inode in busy.items():
         if (protocol, port) == (error.protocol, error.port) and (owner := hostnet.process_with(inode)):
             any_of_them = {"0.0.0.0", "::"} & {address, error.address}  # noqa: S104 - compared, not bound
             if address == error.address or any_of_them:
                 who = f"process {owner[0]} ({owner[1]})"
-                return PortBusy(error.protocol, error.address, error.port, who)
+                hint = NAMES_HINT if error.port == NAMES and owner[1] == net_dns.PROGRAM else ""
+                return PortBusy(error.protocol, error.address, error.port, who + hint)
     return error
 
 

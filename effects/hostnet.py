@@ -8,6 +8,8 @@ from __future__ import annotations
 import _socket
 import os
 
+from effects import resolv
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,7 @@ _RTF_UP = 0x1
 _INTERFACE, _DESTINATION, _GATEWAY, _FLAGS, _MASK = 0, 1, 2, 3, 7  # columns of /proc/net/route
 _V6_NEXT, _V6_FLAGS, _V6_DEVICE = 4, 8, 9  # columns of /proc/net/ipv6_route
 _LINK_LOCAL = "fe80"
+_RESOLV = "/etc/resolv.conf"
 
 
 def links() -> set[str]:
@@ -33,22 +36,31 @@ def links() -> set[str]:
 def routes(host: Host, mark: str) -> list[str]:
     """Subnets that the host reaches without a gateway, in CIDR; less those of links whose alias begins with `mark`."""
     ours = {link["name"] for link in host.links() if link["alias"].startswith(mark)}
-    return [subnet for device, subnet in (*_routes4(), *_routes6()) if device not in ours]
+    found = (*_routes4(), *_routes6())
+    return [subnet for device, subnet, is_direct in found if is_direct and device not in ours]
 
 
-def _routes4() -> Iterator[tuple[str, str]]:
+def elsewhere(host: Host) -> list[str]:
+    """Subnets that the host reaches by a gateway, but for all the world, and its name servers of IPv4; in CIDR."""
+    found = [subnet for _, subnet, is_direct in (*_routes4(), *_routes6()) if not is_direct]
+    text = host.read_file(_RESOLV).decode(errors="replace") if host.exists(_RESOLV) else ""
+    return found + [f"{server}/32" for server in resolv.values_of(text, "nameserver") if ":" not in server]
+
+
+def _routes4() -> Iterator[tuple[str, str, bool]]:
     for row in _rows("route"):
         bits = f"{int(row[_MASK], 16):032b}".count("1")
-        if int(row[_FLAGS], 16) & _RTF_UP and not int(row[_GATEWAY], 16) and bits:
-            yield row[_INTERFACE], f"{_address(row[_DESTINATION])}/{bits}"
+        if int(row[_FLAGS], 16) & _RTF_UP and bits:
+            yield row[_INTERFACE], f"{_address(row[_DESTINATION])}/{bits}", not int(row[_GATEWAY], 16)
 
 
-def _routes6() -> Iterator[tuple[str, str]]:
+def _routes6() -> Iterator[tuple[str, str, bool]]:
     for row in _rows("ipv6_route", head=False):
         destination, bits = row[0], int(row[1], 16)
         local = row[_V6_DEVICE] == "lo" or destination.startswith((_LINK_LOCAL, "ff"))
-        if bits and not local and not int(row[_V6_NEXT], 16) and int(row[_V6_FLAGS], 16) & _RTF_UP:
-            yield row[_V6_DEVICE], f"{_socket.inet_ntop(_socket.AF_INET6, bytes.fromhex(destination))}/{bits}"
+        if bits and not local and int(row[_V6_FLAGS], 16) & _RTF_UP:
+            text = _socket.inet_ntop(_socket.AF_INET6, bytes.fromhex(destination))
+            yield row[_V6_DEVICE], f"{text}/{bits}", not int(row[_V6_NEXT], 16)
 
 
 def busy() -> dict[Port, int]:

@@ -17,7 +17,7 @@ def render(wanted: dict[str, Any] | None, host: str) -> str:
     lines = []
     for keyword, many in (("nameservers", False), ("search", True), ("options", True)):
         word = keyword.removesuffix("s") if keyword == "nameservers" else keyword
-        values = wanted[keyword] or _of(host, word)
+        values = wanted[keyword] or values_of(host, word)
         if keyword == "search" and values == ["."]:
             continue
         if values:
@@ -39,7 +39,7 @@ def altered(text: str, was: str, now: str) -> str:
     return "".join(f"{line}\n" for line in (*lines[:place], *fresh, *rest))
 
 
-def _of(text: str, keyword: str) -> list[str]:
+def values_of(text: str, keyword: str) -> list[str]:
     """All values of the keyword; of `search`, which counts once, the last ones."""
     found: list[str] = []
     for line in text.splitlines():

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from machine.world import World
 
 DEFAULT = "bridge"  # the model of whoever is on networks of ours, and the network of who names none
+GONE = ("absent", "removing", "removed")  # statuses of containers that will start no more
+NET_DIGITS = 4  # of a network's id in its devices' names: there is room for no more, IFNAMSIZ
 LOCAL_MAC = "02:42"  # locally administered; the last four bytes are the address's, as docker has them
 
 
@@ -72,7 +74,7 @@ class Leases:
             "name": net.name,
             "bridge": net.device,
             "device": next(f"eth{n}" for n in range(len(others) + 1) if f"eth{n}" not in devices),
-            "host_device": f"md{c.id[:8]}-{net.id[:4]}",
+            "host_device": f"md{c.id[:8]}-{net.id[:NET_DIGITS]}",
             "addresses": texts,
             "gateways": [row["gateway"] for row in net.subnets],
             "mac": connection["mac"] or _mac(numbers[0]),
@@ -89,17 +91,29 @@ class Leases:
     def _number(self, net: Network, row: dict[str, Any], connection: dict[str, Any], last: list[str]) -> int:
         pool = _parsed(row)
         taken = self._taken(net, pool)
-        wanted = connection["ip" if pool.family == V4 else "ip6"]
-        if wanted:
-            return _as_asked(net, pool, wanted, taken)
+        key = "ip" if pool.family == V4 else "ip6"
+        if connection[key]:
+            return _as_asked(net, pool, connection[key], taken)
         for text in last:
             before = addresses.number_of(text)
             if before is not None and pool.holds(*before) and before[1] not in taken:
                 return before[1]
-        found = pool.free(taken)
+        found = pool.free({**taken, **self._asked_for(net, key)})
+        if found is None:
+            found = pool.free(taken)
         if found is None:
             raise PoolExhausted(net.name, str(pool))
         return found
+
+    def _asked_for(self, net: Network, key: str) -> dict[int, str]:
+        """Number -> who asked for it, live or not: it could not start if somebody else were given that."""
+        return {
+            found[1]: other.name
+            for other in self._world.containers.values()
+            if other.id != self._c.id and other.status not in GONE
+            for one in other.setting("connections")
+            if one["network"] == net.id and (found := addresses.number_of(one[key]))
+        }
 
     def _taken(self, net: Network, pool: Subnet) -> dict[int, str]:
         """Number -> whose it is, for all that is not free."""

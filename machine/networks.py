@@ -10,7 +10,7 @@ from machine import addresses, decide
 from machine import events as ev
 from machine.addresses import V4, V6, Subnet
 from machine.errors import AmbiguousPrefix, InvalidValue
-from machine.leases import DEFAULT, Leases, ports_of
+from machine.leases import DEFAULT, GONE, Leases, ports_of
 from machine.network_errors import (
     Connected,
     DeviceExists,
@@ -93,10 +93,16 @@ class Wanted:
 
 
 def create(
-    world: World, wanted: Wanted, *, links: Collection[str] = (), routes: Iterable[str] = ()
+    world: World,
+    wanted: Wanted,
+    *,
+    links: Collection[str] = (),
+    routes: Iterable[str] = (),
+    elsewhere: Iterable[str] = (),
 ) -> Decision:
     """A new network. `links`: names of the host's links; `routes`: subnets that the host is connected to.
 
+    `elsewhere`: what it reaches otherwise, and would lose to this network: taken if asked for, or where all else is.
     Raises NetworkExists, DeviceExists, SubnetTaken, NoPool.
     """
     known = named(world, wanted.name)
@@ -108,7 +114,7 @@ def create(
     taken += [
         (found[0], f"a route of this host ({text})") for text in routes if (found := addresses.parse(text))
     ]
-    subnets = _with_defaults(wanted, [pool for pool, _ in taken])
+    subnets = _with_defaults(wanted, [pool for pool, _ in taken], elsewhere)
     for place, (pool, _) in enumerate(subnets):
         others = [*taken, *((other, "another of them") for other, _ in subnets[:place])]
         owner = next((owner for other, owner in others if pool.overlaps(other)), None)
@@ -131,10 +137,13 @@ def _pools(net: Network) -> list[Subnet]:
     return [found[0] for one in net.subnets if (found := addresses.parse(one["subnet"]))]
 
 
-def _with_defaults(wanted: Wanted, taken: list[Subnet]) -> list[tuple[Subnet, int | None]]:
+def _with_defaults(
+    wanted: Wanted, taken: list[Subnet], elsewhere: Iterable[str]
+) -> list[tuple[Subnet, int | None]]:
     subnets = list(wanted.subnets)
     if not any(pool.family == V4 for pool, _ in subnets):
-        pool = addresses.first_free_pool(taken)
+        missed = [found[0] for text in elsewhere if (found := addresses.parse(text))]
+        pool = addresses.first_free_pool([*taken, *missed]) or addresses.first_free_pool(taken)
         if pool is None:
             raise NoPool
         subnets.append((pool, None))
@@ -149,15 +158,13 @@ def _row(pool: Subnet, gateway: int | None) -> dict[str, Any]:
     return {"subnet": str(pool), "gateway": addresses.text_of(pool.family, number)}
 
 
-def default(
-    world: World, network_id: str, root_id: str, *, links: Collection[str], routes: Iterable[str]
-) -> Decision:
-    """The network of containers that name none, made at its first use; nothing where it is there."""
+def default(world: World, network_id: str, root_id: str, **host: Any) -> Decision:
+    """The network of containers that name none, made at its first use; nothing where it is there. `host`: as for `create`."""
     if named(world, DEFAULT) is not None:
         return []
     wanted = Wanted(network_id, DEFAULT)
     wanted.device = f"md-{root_id}"
-    return create(world, wanted, links=links, routes=routes)
+    return create(world, wanted, **host)
 
 
 def remove(world: World, reference: str, *, even_default: bool = False) -> Decision:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from cli.declare import argument, flag, value
 from cli.each import each
 from cli.family import family, member
@@ -65,7 +63,7 @@ def create(session: Session, name: str, *, ipv6: bool, internal: bool, **more: A
     from cli import networking
 
     pools = parse_network.pools(more["subnets"], more["gateways"])
-    wanted = Wanted(os.urandom(32).hex(), networks.network_name(name), pools)
+    wanted = Wanted(networking.new_id(session), networks.network_name(name), pools)
     wanted.v6, wanted.internal, wanted.labels = ipv6, internal, dict(more["labels"])
     networking.make(session, wanted)
 

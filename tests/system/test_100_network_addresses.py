@@ -44,6 +44,15 @@ def test_100_network_ten_of_them_are_all_remembered(net: Net) -> None:
     assert len(net.ok("network", "ls").splitlines()) == 11
 
 
+def test_100_network_without_a_subnet_takes_nothing_that_the_host_reaches_by_a_gateway(net: Net) -> None:
+    net.lab.host.run("ip", "route", "add", "172.16.0.0/15", "via", "10.77.0.1")
+    net.lab.resolv.write_text("nameserver 172.18.0.53\n")
+    net.ok("network", "create", "n1")
+
+    assert "172.19.0.1/16" in net.ok("network", "ls")
+    assert net.ok("run", "--rm", "-net", "bridge", "busybox", "hostname", "-i") == "172.20.0.2\n"
+
+
 def test_100_network_a_gateway_elsewhere_is_never_handed_out(net: Net) -> None:
     net.network("n1", "10.1.1.0/29", "--gateway", "10.1.1.3")
     taken = [net.guest(f"t100-{n}", "-net", "n1") for n in range(3)]

@@ -116,6 +116,16 @@ def test_100_network_a_port_that_a_process_of_the_host_has_is_refused_by_its_nam
     assert net.links() == ["n1"]
 
 
+def test_100_network_the_port_of_names_is_published_on_one_address(net: Net) -> None:
+    net.network("n1", "192.168.40.0/24")
+    line = net.fails("run", "-d", "-net", "n1", "-p", "53:53/udp", "busybox", "top", code=125)
+    assert "(dnsmasq) [networks have their name servers there" in line
+    names = net.serving("names", "-net", "n1", "-p", f"{net.lab.HOST}:53:53/udp", doors=("udp/53",))
+
+    assert net.lab.neighbour.ask(net.lab.HOST, 53, "udp").startswith("names ")
+    assert names.ip in names.sh("nslookup names")
+
+
 def test_100_network_a_published_port_is_nobody_elses_meanwhile(net: Net) -> None:
     published(net, "8080:80")
     with pytest.raises(OSError, match="in use"):

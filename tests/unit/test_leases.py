@@ -143,6 +143,18 @@ def test_an_address_and_a_mac_that_were_asked_for_are_had() -> None:
     assert (addresses(c), c.endpoints[0]["mac"]) == (["192.168.10.77/24"], "02:00:00:00:00:07")
 
 
+def test_an_address_that_somebody_asked_for_is_given_to_others_last() -> None:
+    found = history(a_network(pool="10.0.0.0/29"))
+    stopped = add(found, "stopped", "a", connections=[connection(ip="10.0.0.2")])
+    others = [start(found, add(found, f"c{digit}", digit)) for digit in "bcde"]
+
+    assert [addresses(c) for c in others] == [[f"10.0.0.{n}/29"] for n in (3, 4, 5, 6)]
+    assert addresses(start(found, stopped)) == ["10.0.0.2/29"]
+    found.decide(decide.note_exit, stopped.id, code=0)
+    found.settle(stopped.stream)
+    assert addresses(start(found, add(found, "last", "f"))) == ["10.0.0.2/29"]
+
+
 @pytest.mark.parametrize(("pool", "room"), [("10.0.0.0/30", 1), ("10.0.0.0/29", 5)])
 def test_a_pool_that_is_used_up_is_said_so(pool: str, room: int) -> None:
     found = history(a_network(pool=pool))

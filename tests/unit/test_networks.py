@@ -51,6 +51,18 @@ def test_a_network_without_a_subnet_gets_the_first_of_the_default_pools_that_nob
     assert [one["subnet"] for one in net(found, N2).subnets] == ["172.19.0.0/16"]
 
 
+def test_a_default_pool_covers_nothing_that_the_host_reaches_elsewhere_unless_all_do() -> None:
+    world, behind = history().world, ["172.16.0.0/15", "172.18.0.53/32", "fd00::1/32", "nonsense"]
+
+    def subnets(asked: Wanted, elsewhere: list[str]) -> list[str]:
+        ((_, event),) = networks.create(world, asked, elsewhere=elsewhere)
+        return [one["subnet"] for one in event.payload()["subnets"]]
+
+    assert subnets(Wanted(N2, "two"), behind) == ["172.19.0.0/16"]
+    assert subnets(Wanted(N2, "two"), ["172.16.0.0/12", "192.168.0.0/16"]) == ["172.17.0.0/16"]
+    assert subnets(a_network("two", N2, "172.18.0.0/24"), behind) == ["172.18.0.0/24"]
+
+
 def test_a_network_of_both_families_gets_an_own_unique_local_prefix() -> None:
     found = net(history(a_network(v6=True)))
 
