@@ -12,6 +12,7 @@ from cli import pipes
 from cli.freezes import Freezes
 from eventstore.event import Actor
 from machine import decide, health, restarts
+from machine.plan import plan
 from machine.resources import LIVE
 
 TYPE_CHECKING = False
@@ -76,12 +77,15 @@ class Keeper:
             self.stdio.server = self._server
 
     def settle_as_asked(self, *, observe: bool) -> None:
-        """Carry out what somebody has decided, in his name."""
+        """Carry out what somebody has decided, in his name. `observe`: mend what was lost, in nobody's."""
         was_restarting = self._container.status == "restarting"
         self._engine.refresh()
         if observe:
+            is_decided = plan(self._container, self._engine.places) is not None
             self.act_as_monitor()
             self._engine.observe(self._container.stream, why="replay")
+            if not is_decided:
+                self._engine.settle(self._container.stream, why="replay")
         asked = self._container.asked or self._request
         self._engine.actor = Actor({**asked["by"], "pid": os.getpid()}, asked["op"])
         if was_restarting and self.is_live():

@@ -126,6 +126,20 @@ def test_100_network_the_next_start_mends_all_networks_after_the_firewall(net: N
     works(net)
 
 
+def test_100_network_what_was_lost_and_is_mended_was_asked_for_by_nobody(net: Net) -> None:
+    guest = web(net)
+    net.network("n2", "192.168.61.0/24")
+    net.ok("network", "connect", "n2", "web")
+    net.ok("network", "disconnect", "n2", "web")
+    flushed(net)
+    net.ok("replay")
+    rows = [event for event in net.events() if event["s"] == f"container/{guest.inspected['Id']}"]
+    (lost,) = [place for place, event in enumerate(rows) if event["t"] == "effect.lost"]
+
+    assert [event["t"] for event in rows[lost:]] == ["effect.lost", "effect.do", "effect.done"]
+    assert {(event["why"], event["by"]["cmd"]) for event in rows[lost:]} == {("replay", "monitor")}
+
+
 def test_100_network_replay_of_what_is_whole_changes_nothing(net: Net) -> None:
     web(net)
     before, events = net.now(), len(net.events())
