@@ -38,6 +38,7 @@ class Names:
         self._bearers: dict[str, Bearer] = {}
         self._looked_back = after == 0
         self._looked_for: set[str] = set()
+        self._networks: dict[str, str] = {}  # stream -> name
 
     def see(self, event: Any) -> None:
         """Take note of an event's name, before it is told."""
@@ -46,6 +47,8 @@ class Names:
             self._bearers[event.s] = Bearer(event.name, event.image, labels)
         elif event.tag == "container.renamed" and (bearer := self.bearer(event.s)) is not None:
             bearer.name = event.name
+        elif event.tag == "network.created":
+            self._networks[event.s] = event.name
 
     def bearer(self, stream: str) -> Bearer | None:
         """Who has the stream, if a container has."""
@@ -54,11 +57,18 @@ class Names:
         return self._bearers.get(stream)
 
     def of(self, stream: str) -> str:
-        """How people call what has the stream: `web`, `image busybox`, `layer 4f2a5c…`."""
+        """How people call what has the stream: `web`, `network shop`, `image busybox`, `layer 4f2a5c…`."""
         bearer = self.bearer(stream)
         if bearer is not None:
             return bearer.name
         kind, _, key = stream.partition("/")
+        if kind == "network":
+            if stream not in self._networks:
+                self._networks[stream] = ""
+                for event in self._past_of(stream):
+                    self.see(event)
+                    break  # its first
+            return f"network {self._networks[stream] or key[:SHORT]}"
         return f"{kind} {key if kind == 'image' else key[:SHORT]}" if key else kind
 
     def _look_back(self, stream: str) -> None:

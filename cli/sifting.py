@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-FILTERS = ("actor", "cause", "container", "event", "image", "kind", "label", "op", "type")
+FILTERS = ("actor", "cause", "container", "event", "image", "kind", "label", "network", "op", "type")
 KINDS = ("decision", "effect")
 
 
@@ -46,6 +46,7 @@ class Sieve:
             "image": self._is_image,
             "kind": lambda event, text: acts.is_decision(event) == (text == "decision"),
             "label": self._has_label,
+            "network": self._is_of_network,
             "op": lambda event, text: event.op == text,
             "type": lambda event, text: event.s.partition("/")[0] == text,
         }
@@ -83,6 +84,22 @@ class Sieve:
             return True
         bearer = self._names.bearer(event.s)
         return bearer is not None and bearer.image == text
+
+    def _is_of_network(self, event: Any, text: str) -> bool:
+        """Whether it is that network's own, or of a container that comes there or leaves."""
+        kind, _, key = event.s.partition("/")
+        if kind == "network":
+            return bool(text) and (key.startswith(text) or self._names.of(event.s) == f"network {text}")
+        places: list[dict[str, Any]] = []
+        if event.tag == "container.start_requested":
+            places = event.endpoints
+        elif event.tag == "container.connected":
+            places = [event.connection]
+        elif event.tag == "container.disconnected":
+            places = [{"network": event.network, "name": event.name}]
+        return bool(text) and any(
+            one.get("name") == text or str(one.get("network")).startswith(text) for one in places
+        )
 
     def _has_label(self, event: Any, text: str) -> bool:
         bearer = self._names.bearer(event.s)

@@ -37,8 +37,14 @@ ACTIONS = {
     "exec_die": "exec.exited",
     "import": "image.published",
     "delete": "image.removed",
+    "connect": "container.connected",
+    "disconnect": "container.disconnected",
 }
-_WORD_OF = {tag: word for word, tag in ACTIONS.items()}
+# It has some of them twice: of networks too.
+_WORD_OF = {tag: word for word, tag in ACTIONS.items()} | {
+    "network.created": "create",
+    "network.remove_requested": "destroy",
+}
 
 
 def action(tag: str) -> str:
@@ -51,8 +57,7 @@ def tags_of(word: str, what: str) -> frozenset[str]:
     if word in SCHEMA.by_tag:
         return frozenset({word})
     found = {tag for tag in SCHEMA.by_tag if tag.partition(".")[2] == word}
-    if word in ACTIONS:
-        found.add(ACTIONS[word])
+    found |= {tag for tag, theirs in _WORD_OF.items() if theirs == word}
     if not found:
         raise InvalidValue(what, word, f"no such event [events: {', '.join(sorted(SCHEMA.by_tag))}]")
     return frozenset(found)

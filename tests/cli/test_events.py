@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 
+from cli.names import Names
 from eventstore.archive import archive
 from eventstore.segments import name_of
-from machine import decide, decide_store
+from machine import decide, decide_store, networks
 from machine import events as ev
 from machine.events import SCHEMA
 from machine.story import sentence
 from tests.histories import container_id, created
+from tests.networked import ASKED, N1, N2, a_network, add, connection
 from tests.timed import NOON, SECOND, Timed, time
 from tests.written import Written
 
@@ -97,6 +99,52 @@ def test_a_filter_lets_pass_what_it_says(
     expected = [event.n for event in two.events if chosen(event)]
 
     assert [n for n in told(two, capfd, "--filter", text) if n > 1] == expected
+
+
+def test_of_a_network_all_is_told_by_its_name_while_it_is_there_and_after(
+    past: Written, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for asked in (a_network("shop"), a_network("back", N2, "10.0.0.0/24")):
+        past.decide(networks.create, asked)
+        past.settle(f"network/{asked.id}")
+    c = add(past, "c1", "a", connections=[connection(name="shop")])
+    past.decide(decide.start, "c1")
+    past.settle(c.stream)
+    past.decide(networks.connect, "back", "c1", ASKED)
+    past.decide(networks.disconnect, "shop", "c1")
+    past.decide(networks.disconnect, "back", "c1")
+    past.settle(c.stream)
+    past.decide(networks.remove, "back")
+    past.settle(f"network/{N2}")
+
+    def tags(*args: str) -> list[str]:
+        chosen = told(past, capfd, *args)
+        return [e.tag for e in past.events if e.n in chosen and not e.tag.startswith("effect.")]
+
+    came_and_left = ["container.connected", "container.disconnected"]
+    assert tags("--filter", "network=shop") == [
+        "network.created",
+        "container.start_requested",
+        came_and_left[1],
+    ]
+    assert tags("--filter", "network=222") == ["network.created", *came_and_left, "network.remove_requested"]
+    assert tags("--filter", "network=back", "--filter", "event=connect") == came_and_left[:1]
+    assert tags("--filter", "type=network", "--filter", "event=create") == ["network.created"] * 2
+    assert tags("--filter", "type=network", "--filter", "event=destroy") == ["network.remove_requested"]
+    code, lines, _ = past.mydocker(capfd, "events", "--filter", "type=network", "--format", "{{.Name}}")
+    assert (code, set(lines)) == (0, {"network shop", "network back"})
+
+
+def test_the_name_of_a_network_from_before_since_is_known(
+    past: Written, capfd: pytest.CaptureFixture[str]
+) -> None:
+    past.decide(networks.create, a_network("shop"))
+    place = past.events[-1].n
+    past.settle(f"network/{N1}")
+
+    names = Names(past.root, place)
+    assert names.of(f"network/{N1}") == "network shop"
+    assert names.of(f"network/{N2}") == "network 222222222222"
 
 
 def test_values_of_one_key_are_alternatives_and_keys_are_conditions(
