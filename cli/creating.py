@@ -71,7 +71,12 @@ def create(session: Session, options: RunOptions) -> tuple[Container, int]:
 def _network(session: Session, options: RunOptions) -> dict[str, Any]:
     asked = options.network
     if asked.model in ALONE:
-        return asked.settings() | ({"network": asked.model} if asked.model != DEFAULTS["network"] else {})
+        called = {"hostname": os.uname().nodename} if asked.model == "host" and not options.hostname else {}
+        return (
+            asked.settings()
+            | called
+            | ({"network": asked.model} if asked.model != DEFAULTS["network"] else {})
+        )
     from cli import networking  # what has no network does without
 
     return networking.settings(session, asked)

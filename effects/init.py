@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from effects.host import Facts, Host, Spec
 
 _DYING = 10.0  # seconds from SIGKILL to death
-_RESOLV = "/etc/resolv.conf"
+_HOSTS, _RESOLV = "/etc/hosts", "/etc/resolv.conf"
 _MOST = 1 << 20  # bytes of such a file that are looked at: the container writes there too
 
 
@@ -25,7 +25,7 @@ class Init:
             process: path of the file with {"argv", "env"}
             cgroup: {"parent", "name"} as in the cgroup's spec
             volumes: their sources on the host are made where they are missing
-            hosts: text of its /etc/hosts   resolv: {"nameservers", "search", "options"} of its /etc/resolv.conf,
+            hosts: text of its /etc/hosts, which for network "host" begins as the host's does   resolv: {"nameservers", "search", "options"} of its /etc/resolv.conf,
             or None for the host's own; without `hosts`, and for network "container", these files stay as they are
             was: {"hosts", "resolv"} of before, for `change`
     facts   pid, start, boot; mounts: what it mounted, in this order
@@ -54,10 +54,10 @@ class Init:
 
     def change(self, spec: Spec, host: Host) -> Facts:
         """It is on other networks now: /etc/hosts and /etc/resolv.conf tell so, by our own lines alone."""
-        theirs = _resolv_of_host(host)
+        theirs = _of_host(host, _RESOLV)
         was, files = spec["was"], spec["files"]
         for path, before, now in (
-            ("/etc/hosts", was["hosts"], spec["hosts"]),
+            (_HOSTS, was["hosts"], spec["hosts"]),
             (_RESOLV, _nameservers(was["resolv"], theirs), _nameservers(spec["resolv"], theirs)),
         ):
             try:
@@ -85,13 +85,16 @@ def _write_names(spec: Spec, host: Host) -> None:
     """/etc/hosts and /etc/resolv.conf, anew at each start: addresses, and the host's servers, may have changed."""
     if "hosts" not in spec or spec["network"] == "container":
         return
-    theirs = _resolv_of_host(host)
-    for path, content in (("/etc/hosts", spec["hosts"]), (_RESOLV, resolv.render(spec["resolv"], theirs))):
+    hosts = _of_host(host, _HOSTS) + spec["hosts"] if spec["network"] == "host" else spec["hosts"]
+    theirs = _of_host(host, _RESOLV)
+    for path, content in ((_HOSTS, hosts), (_RESOLV, resolv.render(spec["resolv"], theirs))):
         host.write_file(spec["files"][path], content.encode(), 0o644, sync=False)
 
 
-def _resolv_of_host(host: Host) -> str:
-    return host.read_file(_RESOLV).decode(errors="replace") if host.exists(_RESOLV) else ""
+def _of_host(host: Host, path: str) -> str:
+    """A file of the host's own, whose last line ends."""
+    text = host.read_file(path).decode(errors="replace") if host.exists(path) else ""
+    return text if text.endswith("\n") or not text else f"{text}\n"
 
 
 def _nameservers(wanted: dict[str, Any] | None, theirs: str) -> str:

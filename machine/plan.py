@@ -196,7 +196,7 @@ def _init(c: Container, places: Places, _key: str) -> dict[str, Any]:
 def _network(c: Container, places: Places) -> dict[str, Any]:
     """Whose network namespace, and which names it knows."""
     named = any(c.setting(key) for key in ("dns", "dns_search", "dns_options", "hosts"))
-    text = _hosts(c.hostname)
+    text = "" if c.setting("network") == "host" else _hosts(c.hostname)
     if c.setting("network") in ("none", "host") and not named:
         return {"network": c.setting("network"), "netns": {}, "hosts": text, "resolv": None}
     from machine import plan_network  # what has no network does without

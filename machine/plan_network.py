@@ -165,7 +165,8 @@ MAKERS: dict[str, Callable[[Any, Places, str], dict[str, Any]]] = {
 def of_init(c: Container, places: Places, alone: str) -> dict[str, Any]:
     """`alone`: /etc/hosts of one that has no address.
 
-    `network`: none, host, container or bridge; `netns`: whose, for container; `hosts`: the text of /etc/hosts;
+    `network`: none, host, container or bridge; `netns`: whose, for container; `hosts`: the text of /etc/hosts, for
+    host what follows the host's own;
     `resolv`: of /etc/resolv.conf, None for a copy of the host's. Without `nameservers` those are the host's.
     """
     kind, _, target = c.setting("network").partition(":")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +34,15 @@ def test_100_network_host_has_the_hosts_links_and_sockets(net: Net) -> None:
     assert net.lab.HOST in guest.sh("ip -o addr")
     assert net.lab.neighbour.ask(net.lab.HOST, 8081) == f"t100host {net.lab.NEIGHBOUR}"
     assert net.links() == []
+
+
+def test_100_network_host_has_the_hosts_name_and_names(net: Net) -> None:
+    theirs = Path("/etc/hosts").read_text(encoding="utf-8")
+    given = net.guest("given", "-net", "host", "--add-host", "db:10.9.9.9", "--hostname", "other")
+
+    assert net.ok("run", "--rm", "-net", "host", "busybox", "cat", "/etc/hosts") == theirs
+    assert net.ok("run", "--rm", "-net", "host", "busybox", "hostname") == f"{os.uname().nodename}\n"
+    assert given.sh("hostname; cat /etc/hosts") == f"other\n{theirs}10.9.9.9\tdb\n"
 
 
 def test_100_network_container_shares_addresses_and_ports(net: Net) -> None:
