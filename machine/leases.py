@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from machine.world import World
 
 DEFAULT = "bridge"  # the model of whoever is on networks of ours, and the network of who names none
-GONE = ("absent", "removing", "removed")  # statuses of containers that will start no more
 NET_DIGITS = 4  # of a network's id in its devices' names: there is room for no more, IFNAMSIZ
 LOCAL_MAC = "02:42"  # locally administered; the last four bytes are the address's, as docker has them
 

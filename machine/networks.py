@@ -10,7 +10,7 @@ from machine import addresses, decide
 from machine import events as ev
 from machine.addresses import V4, V6, Subnet
 from machine.errors import AmbiguousPrefix, InvalidValue
-from machine.leases import DEFAULT, GONE, Leases, ports_of
+from machine.leases import DEFAULT, Leases, ports_of
 from machine.network_errors import (
     Connected,
     DeviceExists,
