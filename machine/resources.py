@@ -62,5 +62,8 @@ VOLATILE = frozenset({
 # What a lease stands for: an address or port is somebody's as long as one of these may be there.
 NETWORKING = frozenset({"endpoint", "rules", "resolver"})
 
+# These, and what they stand on: all that anybody can find out who may ask the kernel.
+OF_NETWORKS = NETWORKING | {"bridge", "dns", "firewall", "forwarding"}
+
 # Done once, held by nobody.
 ONE_SHOT = frozenset({"signal"})

@@ -126,6 +126,20 @@ def test_100_network_the_next_start_mends_all_networks_after_the_firewall(net: N
     works(net)
 
 
+def test_100_network_what_replay_would_make_again_is_foretold(net: Net) -> None:
+    web(net)
+    flushed(net)
+    bridge_deleted(net)
+    before, count = net.ok("replay", "--dry-run").splitlines(), len(net.events())
+
+    assert "host: would make the firewall's table again: gone from the kernel" in before
+    assert "network n1: would make its bridge again: gone from the kernel" in before
+    assert "web: would make its place on a network again: gone from the kernel" in before
+    assert len(net.events()) == count
+    net.ok("replay")
+    assert "nothing to do" in net.ok("replay", "--dry-run")
+
+
 def test_100_network_what_was_lost_and_is_mended_was_asked_for_by_nobody(net: Net) -> None:
     guest = web(net)
     net.network("n2", "192.168.61.0/24")
