@@ -65,10 +65,12 @@ class NetworkOptions:
         self.ports = [one for some in said.pop("ports") for one in some]
         self.exposed = [one for some in said.pop("exposed") for one in some]
         self.names = {key: list(given) for key, given in said.items()}  # dns, dns_search, dns_options, hosts
-        if self.ports:
-            from machine.ports import check_asked
+        if self.ports or self.exposed:
+            from machine import ports
 
-            check_asked(self.ports)
+            ports.check_count(self.ports, "--publish")
+            ports.check_count(self.exposed, "--expose")
+            ports.check_asked(self.ports)
         alone = next(filter(_is_alone, self.networks), None)
         if alone is not None:
             if len(self.networks) > 1:

@@ -176,9 +176,13 @@ class Network:
         from effects import conntrack  # few publish one
 
         own = rtnetlink.all_addresses(self._links())
+        found: dict[int, dict[int, set[bytes]]] = {}
         for address, port in ports:
             family, packed = rtnetlink.packed(address)
-            conntrack.forget(self._tables(), family, port, {packed} if any(packed) else own)
+            there = found.setdefault(family, {}).setdefault(port, set())
+            there.update({packed} if any(packed) else own)
+        for family, wanted in found.items():
+            conntrack.forget(self._tables(), family, wanted)
 
     # --- within --------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ MachineError
 ├── PortTaken                another container has the port of the host
 ├── PortBusy                 a process of the host has it
 ├── NoFreePort               all of a range are taken
+├── TooManyPorts             an event cannot hold all of its published ports
 ├── Unpublishable            nothing of the container can be published
 ├── NetnsInUse               other containers are in its network namespace
 └── NetnsGone                the container whose network namespace is to be joined does not run
@@ -143,6 +144,14 @@ class NoFreePort(MachineError):
     def __init__(self, first: int, last: int, protocol: str) -> None:
         self.first, self.last, self.protocol = first, last, protocol
         super().__init__(f"all ports {first}-{last}/{protocol} of the host are taken")
+
+
+class TooManyPorts(MachineError):
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(
+            f"cannot publish {count} ports of one container, of which each address family counts [use fewer, or --network host]"
+        )
 
 
 class Unpublishable(MachineError):

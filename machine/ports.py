@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from machine.addresses import number_of, text_of
 from machine.errors import InvalidValue
-from machine.network_errors import NoFreePort, PortBusy, PortTaken, outside
+from machine.network_errors import NoFreePort, PortBusy, PortTaken, TooManyPorts, outside
 from machine.quantities import is_digits
 
 TYPE_CHECKING = False
@@ -22,6 +22,8 @@ PUBLISHED = "[ADDRESS:][HOST_PORT:]PORT[/PROTOCOL]"
 MAX_PORT = 65535
 # Docker hands these out: ip_local_port_range, which no server of the host should count on.
 FIRST, LAST = 32768, 60999
+# All rows of a container stand in the event of its start, a line of at most 64 KiB.
+MOST, ROOM, _ROW = 600, 60_000, 70  # ports; bytes for their rows; bytes of one beside its addresses
 LOOPBACK6 = "::1"
 ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - what a user asks for who names no address
 
@@ -95,6 +97,12 @@ def _asked(address: str, host_port: int, port: int, protocol: str) -> dict[str, 
     return {"address": address, "host_port": host_port, "port": port, "protocol": protocol}
 
 
+def check_count(many: Collection[dict[str, Any]], what: str) -> None:
+    """Refuse more than an event holds. InvalidValue."""
+    if len(many) > MOST:
+        raise InvalidValue(what, f"{len(many)} ports", f"a container can publish {MOST} at most")
+
+
 def check_asked(asked: Iterable[dict[str, Any]], what: str = "--publish") -> None:
     """Refuse two that want one port of the host. InvalidValue."""
     seen = Taken(())
@@ -158,7 +166,7 @@ def leases(
     """A row for each address of the host that leads in: {"address", "host_port", "port", "protocol", "to"}.
 
     `inside`: the container's address by family. `last`: what it had, to be had again where nothing was said.
-    Raises PortTaken, PortBusy, NoFreePort.
+    Raises PortTaken, PortBusy, NoFreePort, TooManyPorts.
     """
     before = {(one["address"], one["port"], one["protocol"]): one["host_port"] for one in last}
     found: list[dict[str, Any]] = []
@@ -170,6 +178,8 @@ def leases(
             taken.add(one["protocol"], address, number, "itself")
             to = inside[6 if ":" in address else 4]
             found.append({**_asked(address, number, one["port"], one["protocol"]), "to": to})
+    if sum(_ROW + len(row["address"]) + len(row["to"]) for row in found) > ROOM:
+        raise TooManyPorts(len(found))
     return found
 
 

@@ -39,6 +39,12 @@ def test_the_model_is_one_of_four(line: str, model: str) -> None:
     assert said(line).model == model
 
 
+@pytest.mark.parametrize("option", ["--publish=1000-2000:1000-2000", "--expose=1-65535/udp"])
+def test_more_ports_than_a_container_can_have_are_refused(option: str) -> None:
+    with pytest.raises(InvalidValue, match=r"ports'.*600 at most"):
+        said(option)
+
+
 def test_several_networks_are_joined_in_their_order_and_each_once() -> None:
     assert said("--network=shop --network=bridge --network=shop").networks == ["shop", "bridge"]
     assert said("").networks == ["bridge"]

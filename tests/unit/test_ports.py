@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from eventstore import plainjson
 from machine.errors import InvalidValue
-from machine.network_errors import NoFreePort, PortBusy, PortTaken
-from machine.ports import FIRST, LAST, Taken, check_asked, exposed, leases, published
+from machine.network_errors import NoFreePort, PortBusy, PortTaken, TooManyPorts
+from machine.ports import FIRST, LAST, MOST, Taken, check_asked, check_count, exposed, leases, published
 
 INSIDE = {4: "10.0.0.2"}
 BOTH = {4: "10.0.0.2", 6: "fd00::2"}
@@ -149,3 +150,24 @@ def test_a_range_gives_its_first_free_port_and_says_when_there_is_none() -> None
     with pytest.raises(NoFreePort, match=r"all ports 8000-8001/tcp"):
         leases(published("8000-8001:80"), INSIDE, taken, ())
     assert LAST > FIRST
+
+
+def test_more_ports_than_an_event_holds_are_refused_and_less_are_not() -> None:
+    check_count(published(f"20000-{20000 + MOST - 1}:1000-{1000 + MOST - 1}"), "--publish")
+    with pytest.raises(InvalidValue, match=f"{MOST + 1} ports.*can publish {MOST} at most"):
+        check_count(published(f"20000-{20000 + MOST}:1000-{1000 + MOST}"), "--publish")
+    wide = {4: "255.255.255.255", 6: "2001:db8:1111:2222:3333:4444:5555:6666"}
+    all_of_them = published(f"20000-{20000 + MOST - 1}:10000-{10000 + MOST - 1}/udp")
+    with pytest.raises(TooManyPorts, match=f"{2 * MOST} ports"):
+        leases(all_of_them, wide, Taken(()), ())
+    for inside in ({4: wide[4]}, {6: wide[6]}, wide):
+        count = next(n for n in range(MOST, 0, -1) if _fits(all_of_them[:n], inside))
+        rows = leases(all_of_them[:count], inside, Taken(()), ())
+        assert 50_000 < len(plainjson.dumps(rows)) < 62_000, count
+
+
+def _fits(asked: list[dict[str, Any]], inside: dict[int, str]) -> bool:
+    try:
+        return bool(leases(asked, inside, Taken(()), ()))
+    except TooManyPorts:
+        return False
