@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from effects import nft_text
+from effects.failure import StepFailed
 from effects.rtnetlink import GROUP
 
 TYPE_CHECKING = False
@@ -34,14 +35,20 @@ class Firewall:
         text = nft_text.firewall(spec["table"], _closed(spec))
         for family, table, chain in _unmarked(spec, host):
             text += nft_text.foreign(family, table, chain, spec["table"])
-        host.load_rules(text)
+        try:
+            host.load_rules(text)
+        except StepFailed:
+            # nft alters neither hook nor priority of a chain that another version made, nor the type of a set. With the
+            # tables go all elements, whose owners find them gone.
+            there = _deletions(spec["table"], host)
+            if not there:
+                raise
+            host.load_rules(there + text)
         return {}
 
     def undo(self, spec: Spec, _facts: Facts, host: Host) -> None:
         table = spec["table"]
-        text = "".join(
-            f"delete table {family} {table}\n" for family in nft_text.FAMILIES if table in host.chains(family)
-        )
+        text = _deletions(table, host)
         closed = _closings(host, table)
         text += nft_text.closing(table, closed) if closed else ""
         for family, chain in _foreign(host):
@@ -133,6 +140,13 @@ class Forwarding:
             return []
         names = [f"net/ipv6/conf/{link['name']}/accept_ra" for link in host.links() if link["group"] != GROUP]
         return [name for name in names if _read(host, name) == "1"]
+
+
+def _deletions(table: str, host: Host) -> str:
+    """Of the root's tables that are there."""
+    return "".join(
+        f"delete table {family} {table}\n" for family in nft_text.FAMILIES if table in host.chains(family)
+    )
 
 
 def _closings(host: Host, table: str) -> dict[str, list[str]]:

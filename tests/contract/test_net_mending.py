@@ -128,6 +128,24 @@ def test_one_table_or_one_rule_that_is_gone_is_noticed(made: Kit, web: Guest, ta
     assert whole(made) == []
 
 
+def test_tables_of_another_version_are_replaced_and_what_was_in_them_is_made_again(
+    made: Kit, web: Guest
+) -> None:
+    chain = "{ type nat hook prerouting priority -90 ; }"
+    made.lab.host.run(
+        "nft",
+        "-f",
+        "-",
+        stdin=f"delete table inet {made.table}\nadd table inet {made.table}\n"
+        f"add chain inet {made.table} prerouting {chain}\nadd set inet {made.table} bridges {{ type ipv4_addr ; }}\n",
+    )
+    made.mend()
+
+    assert whole(made) == []
+    assert made.lab.neighbour.ask(Lab.HOST, 8080) == f"web {Lab.NEIGHBOUR}"
+    assert "priority -90" not in made.lab.host.run("nft", "list", "table", "inet", made.table)
+
+
 def test_a_bridge_that_was_deleted_comes_back_and_connections_live_on(made: Kit, web: Guest) -> None:
     peer = made.guest("peer", web.network, 3)
     with web.machine.listening(99) as door, peer.door(socket.AF_INET, socket.SOCK_STREAM) as caller:
