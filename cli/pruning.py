@@ -11,7 +11,7 @@ from cli.report import line_of, say
 from cli.session import Session
 from cli.travel import Moment
 from eventstore.errors import JournalError, JournalMissing
-from machine import decide, decide_store
+from machine import decide, decide_store, leases
 from machine.errors import ImageInUse, MachineError
 from machine.settings import SHORT
 from machine.subjects import Container, Image
@@ -32,6 +32,7 @@ class Doomed:
         world = session.world
         self.containers = [c for c in world.containers.values() if c.status in ENDED and self._is_old(c)]
         self.containers = [c for c in self.containers if not session.locks.is_held(c.id)]
+        self.containers.sort(key=lambda c: leases.joined(world, c.id), reverse=True)
         going = {c.id for c in self.containers}
         self.images: list[Image] = []
         if images:

@@ -234,3 +234,11 @@ def netns(world: World, c: Container, target_id: str) -> dict[str, Any]:
 def in_network_of(world: World, target: Container) -> list[str]:
     """The containers that were created to share its network namespace."""
     return [c.name for c in world.containers.values() if c.joins == target.id and c.status not in GONE]
+
+
+def joined(world: World, container_id: str) -> int:
+    """How many containers, one behind the other, it has joined the network of; the most are to be removed first."""
+    c, count = world.containers.get(container_id), 0
+    while c is not None and c.joins:
+        c, count = world.containers.get(c.joins), count + 1
+    return count

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from cli import orphans
 from cli.answers import NoAnswer
 from cli.declare import command, flag
+from cli.gone import called, gone
 from cli.report import echo, line_of, say
 from cli.session import Session, pass_session
 from eventstore.event import Event
-from machine.plan import leftover_steps, plan, wanted
+from machine.plan import leftover_steps, plan
 from machine.projections import pid
-from machine.resources import LIVE, OF_NETWORKS
+from machine.resources import LIVE
 from machine.story import THINGS
-from machine.subjects import Container, Network, Standing, Subject
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from effects.handler import Effects
+from machine.subjects import Container, Standing, Subject
 
 
 @command()
@@ -37,7 +32,7 @@ def replay(session: Session, *, dry_run: bool, fast: bool, quiet: bool, moved: b
     if dry_run:
         _foretell(session)
         return 0
-    names = {subject.stream: _called(subject) for subject in session.world.subjects()}
+    names = {subject.stream: called(subject) for subject in session.world.subjects()}
     first = session.last_event()
     if not quiet:
         echo(_read(session))
@@ -67,7 +62,7 @@ def _mended(session: Session, subject: Subject) -> bool:
     try:
         session.settler().mend(subject.stream, why="replay", leftovers=True)
     except (OSError, NoAnswer) as error:
-        say(f"{_called(subject)}: {line_of(error)}")
+        say(f"{called(subject)}: {line_of(error)}")
         return False
     mended = session.engine().world.subject(subject.stream)
     return not (isinstance(mended, Standing) and mended.error is not None)
@@ -84,14 +79,11 @@ def _read(session: Session) -> str:
 
 
 def _foretell(session: Session) -> None:
-    from cli import bootstrap
-    from effects.linux import LinuxHost
-
-    world, effects = session.world, bootstrap.kernel(LinuxHost())
+    world = session.world
     echo(_read(session))
-    found = []
-    for subject in world.subjects():
-        found += [*_unsettled(session, subject), *_lost(effects, subject)]
+    found = [line for subject in world.subjects() for line in _unsettled(session, subject)]
+    lost = ((called(subject), THINGS[row.kind]) for subject, row in gone(world.subjects()))
+    found += [f"{name}: would make {thing} again: gone from the kernel" for name, thing in lost]
     found += [f"would remove {path}: no event tells of it" for path in orphans.find(session)]
     for line in found or ["everything is as the journal tells: nothing to do"]:
         echo(line)
@@ -101,7 +93,7 @@ def _unsettled(session: Session, subject: Subject) -> list[str]:
     """What is not as its status calls for, and has no settler at work on it."""
     if session.locks.is_held(subject.stream.partition("/")[2]):
         return []
-    name = _called(subject)
+    name = called(subject)
     lines = [f"{name}: would undo {step.kind} again" for step in leftover_steps(subject)]
     if isinstance(subject, Container) and subject.status in LIVE:
         lines.append(
@@ -114,23 +106,3 @@ def _unsettled(session: Session, subject: Subject) -> list[str]:
     elif session.places is not None and (step := plan(subject, session.places)) is not None:
         lines.append(f"{name}: would {step.verb} {step.kind}")
     return lines
-
-
-def _lost(effects: Effects, subject: Subject) -> list[str]:
-    """What of networks the kernel no longer has. Of all else only its settler can tell."""
-    due, lines = wanted(subject), []
-    for row in subject.held:
-        if row.done and row.kind in OF_NETWORKS and (row.kind, row.key) in due:
-            with contextlib.suppress(OSError):  # the kernel does not tell us
-                if effects.probe(row.kind, row.spec, row.facts) is None:
-                    lines.append(
-                        f"{_called(subject)}: would make {THINGS[row.kind]} again: gone from the kernel"
-                    )
-    return lines
-
-
-def _called(subject: Subject) -> str:
-    """How people call it: `web`, `network shop`."""
-    if isinstance(subject, Container):
-        return subject.name
-    return f"network {subject.name}" if isinstance(subject, Network) else subject.stream

@@ -5,13 +5,14 @@ from __future__ import annotations
 from cli.declare import argument, command, flag
 from cli.each import each
 from cli.session import Session, pass_session
-from machine import decide
-from machine.errors import NoSuchContainer
+from machine import decide, leases
+from machine.errors import MachineError, NoSuchContainer
 from machine.subjects import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cli.each import Wait
+    from machine.world import World
 
 PATIENCE = 60.0
 
@@ -22,7 +23,17 @@ PATIENCE = 60.0
 @pass_session
 def rm(session: Session, names: tuple[str, ...], *, force: bool) -> None:
     """Remove containers, and all they wrote that is in no volume."""
+    if len(names) > 1:
+        world = session.engine().world
+        names = tuple(sorted(names, key=lambda name: leases.joined(world, _id(world, name)), reverse=True))
     each(names, lambda name: remove_one(session, name, force=force))
+
+
+def _id(world: World, name: str) -> str:
+    try:
+        return decide.find(world, name).id
+    except MachineError:
+        return ""  # told when its turn comes
 
 
 def remove_one(session: Session, name: str, *, force: bool) -> Wait | None:

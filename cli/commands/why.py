@@ -12,6 +12,8 @@ from cli.session import Session, pass_session
 from effects import identity
 from machine.errors import NoSuchContainer
 from machine.life import Life
+from machine.resources import LIVE
+from machine.settings import SHORT
 from machine.why import explain
 
 TYPE_CHECKING = False
@@ -36,7 +38,7 @@ def why(session: Session, name: str) -> None:
     if not said:
         raise NoSuchContainer(name)
     first, *rest = said
-    for text in [first, *_unseen(life), *rest]:
+    for text in [first, *(_unseen(session, life) or _unwhole(session, life)), *rest]:
         echo(safe(text))
 
 
@@ -47,7 +49,7 @@ def _events(session: Session, stream: str) -> Iterator[Any]:
     yield from (event for event in imagined if event.s in (stream, "host"))
 
 
-def _unseen(life: Life) -> list[str]:
+def _unseen(session: Session, life: Life) -> list[str]:
     """What the kernel says and the journal does not know yet."""
     c = life.container
     process = c.process_identity if c is not None and life.is_live else None
@@ -61,4 +63,25 @@ def _unseen(life: Life) -> list[str]:
     if c.monitor is not None and not identity.alive(c.monitor):  # type: ignore[arg-type]  # the same
         gone = f"But its monitor, process {c.monitor['pid']}, is gone, so nobody watches it"
         return [f"{gone}: `mydocker replay` gives it a new one."]
+    if c.netns and not identity.alive(c.netns):  # type: ignore[arg-type]  # the same
+        target = session.world.containers.get(c.netns["id"])
+        owner = target.name if target is not None else c.netns["id"][:SHORT]
+        gone = f"But the network that it joined went with the run of {owner} that had it"
+        return [f"{gone}: `mydocker restart {c.name}` joins the present one."]
     return []
+
+
+def _unwhole(session: Session, life: Life) -> list[str]:
+    """What its networks lack."""
+    c = session.world.containers.get(life.container.id) if life.container is not None else None
+    if c is None or not c.endpoints or c.status not in LIVE:
+        return []
+    from cli.gone import gone, named
+
+    nets = [session.world.networks.get(one["network"]) for one in c.endpoints]
+    lost = [named(*one) for one in gone([session.world.host, *(net for net in nets if net is not None), c])]
+    return (
+        [f"But the kernel no longer has {', '.join(lost)}: `mydocker replay` puts that right."]
+        if lost
+        else []
+    )

@@ -141,3 +141,31 @@ def test_100_network_prune_takes_what_nobody_uses(net: Net) -> None:
 
     assert [row.split()[0] for row in net.ok("network", "ls").splitlines()[1:]] == ["n2"]
     assert net.links()[-1] == "n2"
+
+
+def test_100_network_of_a_container_that_started_anew_is_told_as_gone(net: Net) -> None:
+    net.network("n1", "192.168.70.0/24")
+    net.guest("web", "-net", "n1")
+    net.guest("beside", "-net", "container:web")
+    assert "But" not in net.ok("why", "beside")
+    net.ok("restart", "-t", "0", "web")
+
+    gone = "But the network that it joined went with the run of web that had it: `mydocker restart beside` joins the present one."
+    assert gone in net.ok("why", "beside")
+    net.ok("restart", "-t", "0", "beside")
+    assert "But" not in net.ok("why", "beside")
+
+
+@pytest.mark.parametrize("command", [("rm", "-f", "web", "beside", "behind"), ("system", "prune", "-f")])
+def test_100_network_those_who_share_it_are_removed_before_its_owner(
+    net: Net, command: tuple[str, ...]
+) -> None:
+    net.network("n1", "192.168.70.0/24")
+    net.guest("web", "-net", "n1")
+    net.guest("beside", "-net", "container:web")
+    net.guest("behind", "-net", "container:beside")
+    if command[0] == "system":
+        net.ok("stop", "-t", "0", "web", "beside", "behind")
+    net.ok(*command)
+
+    assert net.ok("ps", "-aq") == ""

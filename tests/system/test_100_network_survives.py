@@ -135,9 +135,13 @@ def test_100_network_what_replay_would_make_again_is_foretold(net: Net) -> None:
     assert "host: would make the firewall's table again: gone from the kernel" in before
     assert "network n1: would make its bridge again: gone from the kernel" in before
     assert "web: would make its place on a network again: gone from the kernel" in before
+    lacks = "the firewall's table, the bridge of network n1, the firewall rules of network n1, "
+    lacks += "its place on a network, its firewall rules"
+    assert f"But the kernel no longer has {lacks}: `mydocker replay` puts that right." in net.ok("why", "web")
     assert len(net.events()) == count
     net.ok("replay")
     assert "nothing to do" in net.ok("replay", "--dry-run")
+    assert "But" not in net.ok("why", "web")
 
 
 def test_100_network_what_was_lost_and_is_mended_was_asked_for_by_nobody(net: Net) -> None:
