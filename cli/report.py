@@ -34,6 +34,7 @@ WORLDLY = frozenset(
             errno.ENODEV,
             errno.ESTALE,
             errno.ETXTBSY,
+            errno.ENOEXEC,
             errno.EXDEV,
             errno.ECONNREFUSED,
             errno.ETIMEDOUT,

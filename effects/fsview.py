@@ -102,7 +102,7 @@ def _made_apart(make: Callable[[], int], label: str, *, keep: tuple[int, ...] = 
 def _private_namespace() -> None:
     syscalls.unshare(syscalls.CLONE_NEWNS)
     # Else what is mounted here would appear on a host whose mounts are shared, as systemd makes them.
-    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    mounts.part(syscalls.MS_PRIVATE)
 
 
 def _mount_lower(lower: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Detached mounts, and how they are attached by descriptor, so that no path is resolved twice. LEAN."""
+"""Mounts of a namespace of our own: detached, and attached by descriptor, so that no path is resolved twice. LEAN."""
 
 from __future__ import annotations
 
@@ -38,6 +38,39 @@ _NO_UPPER = {
 }
 _OPTION_PAGE = 4095  # bytes of options that mount(2) takes
 _MESSAGES = 4096
+
+
+def part(propagation: int) -> bool:
+    """First of all in a new mount namespace: nothing that is mounted there reaches the host. Whether this is a chroot.
+
+    `propagation`: MS_PRIVATE, or MS_SLAVE, with which what the host unmounts is unmounted there too. In a chroot whose
+    directory is no mount of its own, "/" is no mount point (mount(2): EINVAL), and the mount that it lies on is out of reach;
+    from the root of the namespace, to which setns(2) leads, it is not.
+    """
+    try:
+        syscalls.mount(None, "/", None, syscalls.MS_REC | propagation)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    else:
+        return False
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    root, cwd = os.open("/", flags), os.open(".", flags)
+    enter_top()
+    syscalls.mount(None, "/", None, syscalls.MS_REC | propagation)
+    os.fchdir(root)
+    os.chroot(".")
+    os.fchdir(cwd)
+    for descriptor in (root, cwd):
+        os.close(descriptor)
+    return True
+
+
+def enter_top() -> None:
+    """Make the root of our own mount namespace our root, and working, directory: out of every chroot."""
+    pidfd = os.pidfd_open(os.getpid())
+    syscalls.setns(pidfd, syscalls.CLONE_NEWNS)
+    os.close(pidfd)
 
 
 def filesystem(fstype: str, options: Iterable[tuple[str, str | None]], attributes: int) -> int:

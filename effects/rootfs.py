@@ -35,13 +35,14 @@ class Rootfs:
     def __init__(self, config: InitConfig) -> None:
         self.config = config
         self.mounts: list[str] = []
+        self._chrooted = False  # whether the engine's root is no mount point
         self.root = self._dev = self._proc = self._null = -1
         self._user: list[tuple[str, int]] = []  # (target, detached mount), parents first
         self._files: list[tuple[str, int]] = []
 
     def make_private(self) -> None:
         """First of all: from here on nothing that is mounted or unmounted reaches the host, nor the other way."""
-        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+        self._chrooted = mounts.part(syscalls.MS_PRIVATE)
 
     def open_sources(self) -> None:
         """Copy what comes from the host before the container's tree is there to be found among it."""
@@ -144,6 +145,8 @@ class Rootfs:
         if self.config["read_only"]:
             # Not recursive: /dev, volumes and tmpfs stay as they are.
             syscalls.mount_setattr(self.root, "", syscalls.AT_EMPTY_PATH, set_=mounts.RDONLY)
+        if self._chrooted:
+            mounts.enter_top()  # pivot_root(2) takes no root that is no mount point
         os.fchdir(self.root)
         # Both in one place (pivot_root(2), NOTES): the old root lies over the new one, and is taken off it.
         syscalls.pivot_root(".", ".")

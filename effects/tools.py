@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from effects import heritage, syscalls
+from effects import heritage, mounts, syscalls
 from effects.failure import StepFailed
 
 TYPE_CHECKING = False
@@ -93,8 +93,7 @@ def _become(  # noqa: PLR0917 - all that differs from one program to another
             enter()
         if tmp:
             syscalls.unshare(syscalls.CLONE_NEWNS)
-            # Slaves: what the host unmounts is unmounted here too.
-            syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
+            mounts.part(syscalls.MS_SLAVE)
             syscalls.mount(tmp, "/tmp", None, syscalls.MS_BIND)  # noqa: S108 - a mount point that is everywhere
         os.chdir("/")
         os.umask(0o022)

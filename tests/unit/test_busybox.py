@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.report import ENGINE_FAILED, exit_code_of
 from effects import archive, busybox, jail
 from tests import tars
 
@@ -111,8 +112,9 @@ def test_a_missing_busybox_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_program_that_is_not_static_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"not static .*busybox-static"):
+    with pytest.raises(OSError, match=r"not static .*busybox-static") as refused:
         built("/bin/sh")
+    assert exit_code_of(refused.value) == ENGINE_FAILED  # one line, and no traceback
     (tmp_path / "script").write_text("#!/bin/sh\n" * 20)
     with pytest.raises(OSError, match=r"no ELF program .*busybox-static"):
         built(str(tmp_path / "script"))
