@@ -110,7 +110,7 @@ def leave(host: Host, facts: Facts) -> None:
     if where["cgroup2"]:
         host.write_control(f"{facts['cgroup2']}/cgroup.procs", "0")
     for leaf in directories([], facts["leaf"], facts):
-        if _removed(host, leaf):
+        if _unused_removed(host, leaf):
             _removed(host, leaf.rpartition("/")[0])
 
 
@@ -125,7 +125,8 @@ def remove(host: Host, leaves: list[str]) -> None:
     for leaf in leaves:
         parent = leaf.rpartition("/")[0]
         if not _removed(host, parent) and not (
-            all(_removed(host, f"{parent}/{name}") for name in (MONITORS, SERVERS)) and _removed(host, parent)
+            all(_unused_removed(host, f"{parent}/{name}") for name in (MONITORS, SERVERS))
+            and _removed(host, parent)
         ):
             return  # others live; where they live in one hierarchy, they live in all
 
@@ -134,9 +135,7 @@ def remove_unused(host: Host, hierarchies: list[Hierarchy], parent: str, name: s
     """A leaf that nobody is in any more; their parents too, where empty."""
     for hierarchy in hierarchies:
         directory = f"{hierarchy['path']}/{parent}"
-        leaf = f"{directory}/{name}"
-        # Who was just killed is listed no more, and may hold it still.
-        if _removed(host, leaf, 0 if host.pids_in(leaf) else _DYING):
+        if _unused_removed(host, f"{directory}/{name}"):
             _removed(host, directory)
 
 
@@ -208,6 +207,11 @@ def _enable(host: Host, mount: str, parent: str, name: str, needs: dict[str, str
                     f"{needs[controller]}: the {controller} controller cannot be enabled: {error.strerror}",
                     error.filename,
                 ) from error
+
+
+def _unused_removed(host: Host, leaf: str) -> bool:
+    """A leaf that several share, once nobody is in it: who was just killed is listed no more, and may hold it still."""
+    return _removed(host, leaf) or (not host.pids_in(leaf) and _removed(host, leaf, _DYING))
 
 
 def _removed(host: Host, directory: str, seconds: float = 0) -> bool:

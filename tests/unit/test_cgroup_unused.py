@@ -12,8 +12,8 @@ from tests.fakes import FakeHost
 PARENT, NAME = "mydocker-01234567", "servers"
 
 
-def leaves(host: FakeHost) -> list[CgroupNode]:
-    found = [host.kernel.tree.find(f"{one['path']}/{PARENT}/{NAME}") for one in host.hierarchies()]
+def leaves(host: FakeHost, name: str = NAME) -> list[CgroupNode]:
+    found = [host.kernel.tree.find(f"{one['path']}/{PARENT}/{name}") for one in host.hierarchies()]
     return [node for node in found if isinstance(node, CgroupNode)]
 
 
@@ -31,6 +31,30 @@ def test_one_that_an_ended_process_has_not_quite_left_goes_all_the_same(host: Fa
     cgroup_tree.remove_unused(host, host.hierarchies(), PARENT, NAME)
 
     assert leaves(host) == []
+    assert not any(host.exists(f"{one['path']}/{PARENT}") for one in host.hierarchies())
+
+
+@pytest.mark.parametrize("name", ["monitors", "servers"])
+def test_with_the_last_container_goes_what_an_ended_process_has_not_quite_left(
+    host: FakeHost, name: str
+) -> None:
+    """Its monitor was killed, or a name server, and then it was removed."""
+    kinds = host.hierarchies()
+    for leaf in (name, "container"):
+        cgroup_tree.make(host, kinds, PARENT, leaf, {})
+    for node in leaves(host, name):
+        node.lingering = True
+    cgroup_tree.remove(host, [f"{one['path']}/{PARENT}/container" for one in kinds])
+
+    assert not any(host.exists(f"{one['path']}/{PARENT}") for one in kinds)
+
+
+def test_with_the_last_who_leaves_goes_what_an_ended_process_has_not_quite_left(host: FakeHost) -> None:
+    facts = cgroup_tree.facts_of(host, host.hierarchies(), f"{PARENT}/{NAME}")
+    for node in leaves(host):
+        node.lingering = True
+    cgroup_tree.leave(host, facts)
+
     assert not any(host.exists(f"{one['path']}/{PARENT}") for one in host.hierarchies())
 
 
