@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from effects import syscalls
 from effects import syscalls_process as kernel
 from tests import cgroups
 
@@ -32,14 +33,16 @@ settings.load_profile("long" if os.environ.get("MYDOCKER_TEST_ALL") else "defaul
 
 
 def pytest_sessionstart() -> None:
-    """Engines that tests start make links, addresses and rules: never among the machine's own.
+    """Engines that tests start make links, addresses and rules: never among the machine's own. Nor do tests mount anything
+    there, and what others mount meanwhile is not taken for something that a container left.
 
-    The kernel drops the namespace, and all that is in it, with the last of our processes. /sys/class/net goes on
+    The kernel drops the namespaces, and all that is in them, with the last of our processes. /sys/class/net goes on
     showing the old one, as sysfs shows the network of whoever mounted it: `socket.if_nameindex` shows ours.
     """
     if os.geteuid() != 0:
         return
-    kernel.unshare(kernel.CLONE_NEWNET)
+    kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS)
+    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     set_up("lo")
 
 

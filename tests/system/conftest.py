@@ -136,6 +136,8 @@ class Docker:
 
 def left_behind(docker: Docker) -> list[str]:
     """What the kernel still has of this root: mounts, cgroups, processes. Must be empty after `rm -f` of all."""
+    with contextlib.suppress(AssertionError):  # what does not end is told below
+        nobody_left(docker, but="dnsmasq:")  # whoever ends one waits for that
     found = [
         f"mount {line}"
         for line in Path("/proc/self/mountinfo").read_text().splitlines()
@@ -147,6 +149,15 @@ def left_behind(docker: Docker) -> list[str]:
         here = docker.seen / name
         found += [f"file {path}" for path in here.iterdir()] if here.exists() else []
     return found
+
+
+def nobody_left(docker: Docker, but: str = "no name") -> None:
+    """Once no process of this root lives: a monitor answers before it leaves its cgroup and ends."""
+    waiting.until(
+        lambda: all(line.startswith(but) for _, line in our_processes(docker)),
+        lambda: f"{our_processes(docker)} live",
+        seconds=10,
+    )
 
 
 def our_processes(docker: Docker) -> list[tuple[int, str]]:

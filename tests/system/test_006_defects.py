@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import PROGRAM, Docker, our_processes
+from tests.system.conftest import PROGRAM, Docker, nobody_left
 
 pytestmark = pytest.mark.root
 
@@ -29,7 +29,7 @@ def test_p0_01_a_failed_mount_ends_the_start_and_nothing_runs_on_the_host(series
     assert "overlay" in line
     assert "No such file or directory" in line
     assert series.inspect("t006a")["State"]["Status"] == "failed"
-    assert our_processes(series) == []
+    nobody_left(series)
 
 
 def test_p0_01_a_missing_image_leaves_no_trace(series: Docker) -> None:
@@ -145,7 +145,7 @@ def test_p0_07_a_limit_that_cannot_be_applied_ends_the_run(series: Docker) -> No
     line = series.fails("run", "--name", "t006i", "--cpuset-cpus", "4000", "busybox", "true", code=125)
 
     assert "cpuset" in line
-    assert our_processes(series) == []
+    nobody_left(series)
 
 
 def test_p0_07_the_memory_limit_kills_and_says_why(series: Docker) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import PROGRAM, Docker, our_processes
+from tests.system.conftest import PROGRAM, Docker, nobody_left
 
 pytestmark = pytest.mark.root
 
@@ -54,7 +54,7 @@ def test_040_bad_input_is_one_line_and_a_code(
     line = series.fails(*args, code=code)
 
     assert word in line
-    assert our_processes(series) == []
+    nobody_left(series)
 
 
 def test_040_illegal_steps_say_what_is_legal(series: Docker) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.conftest import Docker, our_processes
+from tests.system.conftest import Docker, nobody_left
 from tests.waiting import ended, until
 
 pytestmark = pytest.mark.root
@@ -153,7 +153,7 @@ def test_050_s43_nothing_of_a_check_outlives_its_container(series: Docker) -> No
     series.ok("stop", "-t", "0", "t050f")
     ended(state["MonitorPid"])  # it has told of the end, and goes
 
-    assert our_processes(series) == []
+    nobody_left(series)
     assert commands(os.getpid()).count("sleep 4715") == 0
     assert series.inspect("t050f")["State"]["Status"] == "stopped"
 
