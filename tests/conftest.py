@@ -66,19 +66,20 @@ def no_cgroup_stays() -> Iterator[None]:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Thousands of tests share one process: none may feel what another left in it.
 
-    The umask that commands set; dead children; descriptors of files in a test's own directory, which a killed
+    The umask that commands set; dead children; descriptors of files in a test's own directory, on disk or in memory, which a killed
     process would have left open too. No other descriptor may be left, and no thread: to a test that counts them, or
     that forks, they would be strangers.
     """
-    base, before, threads = f"{tmp_path_factory.getbasetemp()}/", _descriptors(), threading.enumerate()
+    own = (f"{tmp_path_factory.getbasetemp()}/", "/dev/shm/")
+    before, threads = _descriptors(), threading.enumerate()
     umask = os.umask(0o022)
     os.umask(umask)
     _reap()
     yield
     os.umask(umask)
-    if _left(before, base):
+    if _left(before, own):
         gc.collect()  # objects in cycles own some: they would close a number that is somebody else's by then
-        for fd in _left(before, base):
+        for fd in _left(before, own):
             os.close(fd)
     others = set(threading.enumerate()) - set(threads)
     for thread in others:
@@ -89,8 +90,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         assert [f"{fd}: {_descriptors().get(fd)}" for fd in _left(before)] == []
 
 
-def _left(before: dict[int, str], base: str = "") -> list[int]:
-    return [fd for fd, path in _descriptors().items() if before.get(fd) != path and path.startswith(base)]
+def _left(before: dict[int, str], places: tuple[str, ...] = ("",)) -> list[int]:
+    return [fd for fd, path in _descriptors().items() if before.get(fd) != path and path.startswith(places)]
 
 
 def _reap() -> None:
