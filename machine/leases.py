@@ -65,6 +65,7 @@ class Leases:
         asked6 = connection["ip6"]
         if asked6 and not any(pool.family == V6 for pool in subnets):
             raise AddressUnfit(asked6, net.name, "it has no subnet of IPv6")
+        self._refuse_taken(net, connection["mac"])
         texts = [pool.with_length(number) for pool, number in zip(subnets, numbers, strict=True)]
         devices = {one["device"] for one in others}
         names = [c.name, *connection["aliases"], c.id[:SHORT], c.hostname]
@@ -80,6 +81,12 @@ class Leases:
             "names": list(dict.fromkeys(names)),
             "internal": net.internal,
         }
+
+    def _refuse_taken(self, net: Network, mac: str) -> None:
+        """Two with one MAC address would each get half of what is sent to the other. AddressTaken."""
+        for other in self._others() if mac else ():
+            if any(one["network"] == net.id and one["mac"] == mac for one in other.endpoints):
+                raise AddressTaken(mac, net.name, f"container {other.name}")
 
     def _last(self, network_id: str) -> list[str]:
         for one in self._c.last.get("endpoints", ()):

@@ -143,6 +143,15 @@ def test_an_address_and_a_mac_that_were_asked_for_are_had() -> None:
     assert (addresses(c), c.endpoints[0]["mac"]) == (["192.168.10.77/24"], "02:00:00:00:00:07")
 
 
+def test_a_mac_that_another_container_of_the_network_has_is_refused() -> None:
+    found = history()
+    start(found, add(found, "one", "a"))
+    add(found, "two", "b", connections=[connection(mac="02:42:c0:a8:0a:02")])
+
+    with pytest.raises(AddressTaken, match="02:42:c0:a8:0a:02 of network net is taken by container one"):
+        decide.start(found.world, "two")
+
+
 def test_an_address_that_somebody_asked_for_is_given_to_others_last() -> None:
     found = history(a_network(pool="10.0.0.0/29"))
     stopped = add(found, "stopped", "a", connections=[connection(ip="10.0.0.2")])
