@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
 import pathlib
 import platform
@@ -49,6 +50,18 @@ def in_turns(commands: dict[str, list[str]], rounds: int) -> dict[str, float]:
         for name, command in commands.items():
             times[name].append(once(command))
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def middle(values: list[float]) -> tuple[float, float, float]:
+    """The median between its bounds of 95 %, which are ranks of the values (binomial, by the normal distribution)."""
+    ranked = sorted(values)
+    reach = 0.98 * math.sqrt(len(ranked))
+    low, high = (len(ranked) - 1) / 2 - reach, (len(ranked) - 1) / 2 + reach
+    return (
+        ranked[max(0, math.floor(low))],
+        statistics.median(ranked),
+        ranked[min(len(ranked) - 1, math.ceil(high))],
+    )
 
 
 def verdict(ratio: float, budget: float) -> str:
