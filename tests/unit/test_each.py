@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.each import AHEAD, each
-from machine.errors import NoSuchContainer
+from machine.errors import ForeignRoot, NoSuchContainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,3 +85,13 @@ def test_a_defect_is_no_answer_to_a_user() -> None:
 
     with pytest.raises(ZeroDivisionError):
         each("a", action)
+
+
+def test_what_keeps_all_of_them_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+    def refuse(_name: str) -> None:
+        raise ForeignRoot("/r", "it is a copy")
+
+    with pytest.raises(SystemExit):
+        each("abc", refuse)
+
+    assert capfd.readouterr().err.count("\n") == 1
