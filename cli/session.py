@@ -210,7 +210,7 @@ class Session:
                 from cli.rundir import prepare  # once a boot
 
                 prepare(self.root, world, here, moved=bool(strange))
-            self._make_root(home.run_dir(world.host, here))
+            self._make_root()
             assert self.places is not None, "reading sets it"
             effects = bootstrap.OnDemand(self.secrets)
             self._engine = bootstrap.engine(journal, world, self.places, self.actor, effects)
@@ -221,10 +221,9 @@ class Session:
         """ForeignRoot, before anything is changed, where the root is not at home here (`cli.arrival`)."""
         arrival.refuse_foreign(self.root, snapshot_code(), _in_bulk)
 
-    def _make_root(self, run_dir: str) -> None:
+    def _make_root(self) -> None:
         for name in ("layers", "staging", "containers", "mnt"):
             make_directory(f"{self.root}/{name}")
-        make_directory(run_dir)
 
     def _note_boot(self, engine: Engine, here: Here, strange: str) -> None:
         host = engine.world.host

@@ -141,6 +141,19 @@ def test_names_of_a_network_are_known_in_whichever_one_it_is(net: Net, tmp_path:
     other.ok("network", "rm", "n1")
 
 
+def test_where_it_can_be_made_no_more_what_lives_is_ended_all_the_same(
+    series: Docker, tmp_path: Path
+) -> None:
+    series.ok(*RUN)
+    shutil.rmtree(series.run_dir)
+    series.run_dir.touch()
+
+    assert series.ok("exec", "c1", "echo", "hi") == "hi\n"
+    series.ok("stop", "-t", "0", "c1")
+    elsewhere(series, tmp_path / "other").ok("start", "c1")
+    elsewhere(series, None).ok("rm", "-f", "c1")
+
+
 # --- what it may be called, and where it may be ---------------------------------------------------------
 
 LONG = "/".join(["x" * 200] * 18)  # 3,617 bytes: a socket's name has 108 at most, a path 4,095
