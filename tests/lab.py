@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from effects import syscalls_process as kernel
+from tests.waiting import until
 
 ECHO = Path(__file__).with_name("echo.py")
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
@@ -231,6 +232,7 @@ class Lab:
             f"addr add {v4} dev eth0\naddr add {v6} dev eth0 nodad\nlink set eth0 up\n"
             f"route add default via {gateway}\nroute add default via {gateway6}\n"
         )
+        until(lambda: _has_ipv6(at), f"the routes of {at.name}'s addresses are not made")
 
     def serve(self, at: Place, *doors: str, address: str = "::", name: str = "") -> None:
         """Answer on these, such as "tcp/80", until the end of the test; ready on return."""
@@ -312,6 +314,17 @@ def snapshot(at: Place) -> dict[str, list[str]]:
         "sockets": sorted(" ".join(row.split()[4:5]) for row in at.run("ss", "-Hlntu").splitlines()),
         "forwarding": forwarding,
     }
+
+
+def _has_ipv6(at: Place) -> bool:
+    """Whether the kernel has made the routes of eth0's addresses, ours and the link's own: a worker does, once the link is up."""
+    here = Path(f"/proc/{at.pid}/net")
+    addresses = {
+        row.split()[0] for row in (here / "if_inet6").read_text().splitlines() if row.endswith("eth0")
+    }
+    rows = [row.split() for row in (here / "ipv6_route").read_text().splitlines()]
+    hosts = {row[0] for row in rows if row[1] == "80"}
+    return len(addresses) > 1 and addresses <= hosts and any(row[0].startswith("ff00") for row in rows)
 
 
 def pids_there(at: Place) -> list[int]:
