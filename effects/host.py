@@ -50,12 +50,16 @@ if TYPE_CHECKING:
         up: bool
 
     class BaseChain(TypedDict):
-        """A chain of type filter at hook "input" or "forward", with what its policy is."""
+        """A chain of type filter at hook "input" or "forward", with what its policy is.
+
+        `owned`: only the process that made its table may change it.
+        """
 
         table: str
         name: str
         hook: str
         drops: bool
+        owned: bool
 
     # One element of a set of the firewall: family of the table, name of the set, key, and in a map its data. In a
     # set of ranges the data is the key of its end.
@@ -205,7 +209,7 @@ if TYPE_CHECKING:
             """Table -> its chains, of all tables of nftables of the family: inet, bridge, ip, ip6."""
 
         def base_chains(self, family: str) -> list[BaseChain]:
-            """Those of all tables of the family; but not of tables that only their owner may change."""
+            """Those of all tables of the family."""
 
         def rules(self, family: str, table: str) -> dict[str, list[tuple[int, str]]]:
             """Chain -> (handle, comment) of each of its rules; chains without rules are left out."""

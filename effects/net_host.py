@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from effects.host import BaseChain, Facts, Host, Spec
 
 _IP_FORWARD = {"ipv4": "net/ipv4/ip_forward", "ipv6": "net/ipv6/conf/all/forwarding"}
+_OLDER = ("/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names")
 _ROUTER = "2"  # accept_ra: router advertisements even where this host forwards (ip-sysctl)
 
 
@@ -21,7 +22,7 @@ class Firewall:
     facts   {}
 
     What is in the sets stays: others hold that. A chain of others that appears later gets its rule by the next
-    probe and `do`.
+    probe and `do`, and what is marked for it is marked from then on.
     """
 
     def probe(self, spec: Spec, host: Host) -> Facts | None:
@@ -29,10 +30,11 @@ class Firewall:
             rules = host.rules(family, table)
             if any(len(rules.get(chain, ())) != count for chain, count in chains.items()):
                 return None
-        return None if _unmarked(spec, host) else {}
+        marks = host.rules("inet", spec["table"]).get(nft_text.MARKS)
+        return None if _unmarked(spec, host) or (_may_look(host) and not marks) else {}
 
     def do(self, spec: Spec, host: Host) -> Facts:
-        text = nft_text.firewall(spec["table"], _closed(spec))
+        text = nft_text.firewall(spec["table"], _closed(spec), marked=_may_look(host))
         for family, table, chain in _unmarked(spec, host):
             text += nft_text.foreign(family, table, chain, spec["table"])
         try:
@@ -187,6 +189,12 @@ def _unmarked(spec: Spec, host: Host) -> list[tuple[str, str, str]]:
         if all(comment != spec["table"] for _handle, comment in rules):
             found.append((family, chain["table"], chain["name"]))
     return found
+
+
+def _may_look(host: Host) -> bool:
+    """Whether there are rules of others that may ask what passes for its mark: of nftables, or of the older iptables."""
+    chains = (chain for _family, chain in _foreign(host) if chain["hook"] == "forward")
+    return any(chains) or any(host.exists(path) and host.read_file(path).strip() for path in _OLDER)
 
 
 def _read(host: Host, name: str) -> str:

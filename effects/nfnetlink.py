@@ -72,7 +72,7 @@ def chains(net: Netlink, family: str) -> dict[str, list[str]]:
 
 
 def base_chains(net: Netlink, family: str) -> list[BaseChain]:
-    """The chains of type filter at the hooks input and forward, less those that only the owner of their table may change."""
+    """The chains of type filter at the hooks input and forward."""
     owned = set()
     for answer in net.ask("tables", Message(_GETTABLE, _head(family), NLM_F_DUMP)):
         values = attributes(answer, _HEAD.size)
@@ -83,10 +83,12 @@ def base_chains(net: Netlink, family: str) -> list[BaseChain]:
         values = attributes(answer, _HEAD.size)
         table = string(values.get(_CHAIN_TABLE))
         hook = _HOOKS.get(_number(attributes(values.get(_CHAIN_HOOK, b"")).get(_HOOK_NUMBER)), "")
-        if hook and table not in owned and string(values.get(_CHAIN_TYPE)) == "filter":
+        if hook and string(values.get(_CHAIN_TYPE)) == "filter":
             drops = _CHAIN_POLICY in values and _number(values[_CHAIN_POLICY]) == _NF_DROP
             name = string(values.get(_CHAIN_NAME))
-            found.append({"table": table, "name": name, "hook": hook, "drops": drops})
+            found.append(
+                {"table": table, "name": name, "hook": hook, "drops": drops, "owned": table in owned}
+            )
     return found
 
 

@@ -47,6 +47,7 @@ _MAY_DROP = {
 }
 _PLAIN = dict.fromkeys(map(ord, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.-"))
 FOREIGN_FAMILIES = ("inet", "ip", "ip6")
+MARKS = "marks"  # a chain that no packet comes to; it has a rule where all that passes is marked
 MARK = 0x02000000  # one bit: kube-proxy has 0x4000 and 0x8000, tailscale 0xff0000
 
 _INET = """\
@@ -90,6 +91,8 @@ table inet {table} {{
 		oifname @bridges ip saddr 127.0.0.0/8 masquerade
 		iifname @outward oifname != @bridges masquerade
 	}}
+	chain {marks} {{
+{noted}	}}
 	chain pass {{
 		meta mark set meta mark or {mark:#010x}
 		accept
@@ -119,10 +122,10 @@ table inet {table} {{
 {others}	chain forward {{
 		type filter hook forward priority -1; policy accept;
 		# What a bridge passes from port to port comes here too, with br_netfilter.
-		iifgroup {group} oifgroup {group} iifname . oifname @same meta mark set meta mark or {mark:#010x} accept
+		iifgroup {group} oifgroup {group} iifname . oifname @same {accept}
 		# A connection to a published port that has been let in.
-		oifgroup {group} ct status dnat ct state established tcp flags & syn == 0 meta mark set meta mark or {mark:#010x} accept
-		iifgroup {group} ct status dnat ct state established tcp flags & syn == 0 meta mark set meta mark or {mark:#010x} accept
+		oifgroup {group} ct status dnat ct state established tcp flags & syn == 0 {accept}
+		iifgroup {group} ct status dnat ct state established tcp flags & syn == 0 {accept}
 		iifname @bridges goto onward
 		oifname @bridges goto inward
 		goto others
@@ -213,14 +216,15 @@ table bridge {table} {{
 """
 
 
-def firewall(table: str, closed: Closed) -> str:
+def firewall(table: str, closed: Closed, *, marked: bool) -> str:
     """Both tables, in one transaction; their rules anew, the elements of their sets as they are.
 
     `closed`: families, ipv4 and ipv6, whose forwarding was off before us, each with its settings for `closing`.
+    `marked`: whether chains of others look at the mark of what passes.
     """
     # `closing` may have made it, or not.
     alone = f"add chain inet {table} {_ALONE_CHAIN}\nflush chain inet {table} {_ALONE_CHAIN}\ndelete chain inet {table} {_ALONE_CHAIN}\n"
-    return _again(_inet(table, closed)) + alone + _again(_bridge(table))
+    return _again(_inet(table, closed, marked=marked)) + alone + _again(_bridge(table))
 
 
 def closing(table: str, closed: Closed) -> str:
@@ -236,7 +240,9 @@ def closing(table: str, closed: Closed) -> str:
 
 def expected(table: str, closed: Closed) -> list[tuple[str, str, dict[str, int]]]:
     """(family, table, how many rules each of its chains has) of both tables."""
-    return [("inet", table, _count(_inet(table, closed))), ("bridge", table, _count(_bridge(table)))]
+    counts = _count(_inet(table, closed, marked=False))
+    del counts[MARKS]  # which may have one more than is needed
+    return [("inet", table, counts), ("bridge", table, _count(_bridge(table)))]
 
 
 def stands(chains: Sequence[str]) -> bool:
@@ -246,7 +252,7 @@ def stands(chains: Sequence[str]) -> bool:
 
 def may_drop(family: str, chain: BaseChain) -> bool:
     """Whether a chain of others needs that rule. What `nft` could not name has been made without it: left alone."""
-    if not all(
+    if chain["owned"] or not all(
         name.translate(_PLAIN) == "" and name[:1].isalpha() for name in (chain["table"], chain["name"])
     ):
         return False
@@ -264,10 +270,13 @@ def foreign(family: str, table: str, chain: str, comment: str) -> str:
     return f'insert rule {family} {table} {chain} {mark} accept comment "{comment}"\n'
 
 
-def _inet(table: str, closed: Closed) -> str:
+def _inet(table: str, closed: Closed, *, marked: bool) -> str:
     chains = "".join(_closed(family, closed.get(family)) for family in IP_FAMILIES)
     others = chains + _OTHERS.format(group=GROUP)
-    return _INET.format(table=table, mark=MARK, group=GROUP, others=others)
+    accept = f"meta mark set meta mark or {MARK:#010x} accept" if marked else "accept"
+    noted = "\t\tcontinue\n" if marked else ""
+    names = {"table": table, "mark": MARK, "marks": MARKS, "group": GROUP}
+    return _INET.format(**names, others=others, accept=accept, noted=noted)
 
 
 def _bridge(table: str) -> str:

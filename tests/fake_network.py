@@ -214,7 +214,7 @@ class FakeNetwork:
 
     def base_chains(self, family: str) -> list[BaseChain]:
         return [
-            {"table": name, "name": chain, "hook": hook, "drops": drops}
+            {"table": name, "name": chain, "hook": hook, "drops": drops, "owned": False}
             for (its, name), table in self._net.tables.items()
             for chain, (hook, drops) in table.hooks.items()
             if its == family and hook in {"input", "forward"}

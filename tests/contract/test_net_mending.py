@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -237,12 +238,20 @@ def test_forwarding_that_others_drop_is_let_through_for_ours_alone(
             host.run("nft", "-f", "-", stdin=theirs)
             assert one.probe("firewall", one.firewall) is None
             one.mend()
-        web = one.guest("web", one.network(101), 2, published(8080), published(8080, address="::"))
+        network = one.network(101)
+        web = one.guest("web", network, 2, published(8080), published(8080, address="::"))
+        peer = one.guest("peer", network, 3)
         machines.serve(machines.internet, "tcp/80")
 
         assert machines.neighbour.ask(Lab.HOST, 8080) == f"web {Lab.NEIGHBOUR}"
         assert machines.neighbour.ask(Lab.HOST6, 8080) == f"web {Lab.NEIGHBOUR6}"
         assert web.machine.ask(Lab.INTERNET, 80) == f"internet {Lab.HOST}"
+        # Which their chain sees, with br_netfilter.
+        assert host.sysctl("net.bridge.bridge-nf-call-iptables") == "1"
+        assert [peer.machine.ask(address, 80) for address in (web.ip, web.ip6)] == [
+            f"web {peer.ip}",
+            f"web {peer.ip6}",
+        ]
         assert lookup(web, "web")
         one.close()
         assert _others(host.run("nft", "-n", "list", "ruleset")) == _others(_listed(theirs, machines))
@@ -257,6 +266,45 @@ def _listed(rules: str, machines: Lab) -> str:
 
 def _others(listing: str) -> list[str]:
     return [line.partition("counter")[0] for line in listing.splitlines()]
+
+
+def test_the_rule_that_the_guide_has_for_the_older_iptables_finds_the_mark(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
+    (rule,) = re.findall(r"`(iptables-legacy -I FORWARD [^`]*)`", guide)
+    with lab(tmp_path) as machines:
+        one = Kit(machines, tmp_path)
+        one.prepare()
+        assert "continue" not in machines.host.run("nft", "list", "chain", "inet", one.table, "marks")
+        machines.host.run("iptables-legacy", "-P", "FORWARD", "DROP")
+        machines.host.run(*rule.split())
+        assert one.probe("firewall", one.firewall) is None
+        one.mend()
+        network = one.network(101)
+        web, peer = one.guest("web", network, 2, published(8080)), one.guest("peer", network, 3)
+        assert machines.neighbour.ask(Lab.HOST, 8080) == f"web {Lab.NEIGHBOUR}"
+        assert peer.machine.ask(web.ip, 80) == f"web {peer.ip}"
+        one.close()
+
+
+def test_a_table_that_only_its_owner_may_change_is_left_alone_and_finds_the_mark(tmp_path: Path) -> None:
+    """As firewalld 2.1 makes them."""
+    theirs = "table inet theirs { flags owner; chain forward { type filter hook forward priority 0; policy drop; }; }"
+    with lab(tmp_path) as machines:
+        words = [*machines.host.prefix(), "nft", "-i"]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+            assert owner.stdin
+            assert owner.stdout
+            print(f"add {theirs}\nlist tables", file=owner.stdin, flush=True)
+            while "theirs" not in owner.stdout.readline():
+                pass
+            before = machines.host.run("nft", "list", "table", "inet", "theirs")
+            one = Kit(machines, tmp_path)
+            one.prepare()
+            assert one.probe("firewall", one.firewall) == {}
+            assert machines.host.run("nft", "list", "table", "inet", "theirs") == before
+            assert "continue" in machines.host.run("nft", "list", "chain", "inet", one.table, "marks")
+            one.close()
+            owner.stdin.close()
 
 
 def test_iptables_still_understands_the_chain_with_our_rule(tmp_path: Path) -> None:

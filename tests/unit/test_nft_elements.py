@@ -90,7 +90,7 @@ def test_what_is_listed_twice_is_one_element() -> None:
 
 
 def test_every_set_of_the_firewall_is_known() -> None:
-    text = firewall("t", {})
+    text = firewall("t", {}, marked=True)
     for family, name in nft_elements.SETS:
         table = text[text.index(f"table {family} t") :]
         assert f"\tset {name} {{" in table or f"\tmap {name} {{" in table

@@ -34,30 +34,44 @@ def _chains(ruleset: str) -> set[tuple[str, str]]:
 
 
 def test_what_varies_is_the_name_and_what_was_turned_on() -> None:
-    plain, other = nft_text.firewall(TABLE, {}), nft_text.firewall("mydocker-12345678", {})
+    plain, other = (
+        nft_text.firewall(TABLE, {}, marked=True),
+        nft_text.firewall("mydocker-12345678", {}, marked=True),
+    )
     assert other == plain.replace(TABLE, "mydocker-12345678")
-    closed = nft_text.firewall(TABLE, CLOSED).splitlines()
+    closed = nft_text.firewall(TABLE, CLOSED, marked=True).splitlines()
     added = [line.strip() for line in closed if line not in plain.splitlines()]
     assert added == ['continue comment "net/ipv6/conf/eth0/accept_ra"']
     assert len(closed) == len(plain.splitlines()) + 3  # and two `drop`
 
 
+def test_what_nobody_looks_at_is_not_marked_where_packets_are_many() -> None:
+    marked, plain = (nft_text.firewall(TABLE, {}, marked=yes).splitlines() for yes in (True, False))
+    marked.remove("\t\tcontinue")
+    different = [pair for pair in zip(marked, plain, strict=True) if pair[0] != pair[1]]
+    assert len(different) == 3
+    mark = f"meta mark set meta mark or {nft_text.MARK:#010x} "
+    assert all(one.replace(mark, "") == other for one, other in different)
+
+
 def test_only_tables_of_ours_are_named() -> None:
-    text = nft_text.firewall(TABLE, CLOSED)
+    text = nft_text.firewall(TABLE, CLOSED, marked=True)
     named = set(re.findall(r"^(?:table|flush chain) (\S+ \S+)", text, re.MULTILINE))
     assert named == {f"inet {TABLE}", f"bridge {TABLE}"}
 
 
 def test_no_rule_is_for_one_port_address_or_container() -> None:
-    rules = [line for line in nft_text.firewall(TABLE, CLOSED).splitlines() if line.startswith("\t\t")]
+    rules = [
+        line for line in nft_text.firewall(TABLE, CLOSED, marked=True).splitlines() if line.startswith("\t\t")
+    ]
     assert not [rule for rule in rules if " dnat ip" in rule and "map @" not in rule]
 
 
 def test_every_chain_is_counted() -> None:
     expected = nft_text.expected(TABLE, CLOSED)
-    text = nft_text.firewall(TABLE, CLOSED)
+    text = nft_text.firewall(TABLE, CLOSED, marked=True)
     chains = {name for _family, _table, counts in expected for name in counts}
-    assert chains == set(re.findall(r"chain (\S+) \{", text))
+    assert chains | {nft_text.MARKS} == set(re.findall(r"chain (\S+) \{", text))
     assert [(family, table) for family, table, _counts in expected] == [("inet", TABLE), ("bridge", TABLE)]
 
 
@@ -86,13 +100,13 @@ def test_the_rule_in_a_chain_of_others_names_its_owner_and_one_bit() -> None:
 def test_a_chain_of_others_needs_it_if_it_may_drop(
     family: str, table: str, name: str, *, drops: bool, needs: bool
 ) -> None:
-    chain = {"table": table, "name": name, "hook": "forward", "drops": drops}
+    chain = {"table": table, "name": name, "hook": "forward", "drops": drops, "owned": False}
     assert nft_text.may_drop(family, chain) is needs  # type: ignore[arg-type]  # plain dict
 
 
 @pytest.mark.root
 def test_nft_takes_it_and_the_second_time_changes_nothing() -> None:
-    text = nft_text.firewall(TABLE, CLOSED)
+    text = nft_text.firewall(TABLE, CLOSED, marked=True)
     once = nft(text)
     assert once == nft(text, text)
     assert f"iifgroup != {GROUP}" in once
@@ -100,7 +114,7 @@ def test_nft_takes_it_and_the_second_time_changes_nothing() -> None:
 
 @pytest.mark.root
 def test_saying_it_again_leaves_the_elements_and_takes_strange_rules_away() -> None:
-    text = nft_text.firewall(TABLE, {})
+    text = nft_text.firewall(TABLE, {}, marked=True)
     strange = f'add element inet {TABLE} bridges {{ "br7" }}\nadd rule inet {TABLE} forward accept\n'
     again = nft(text, strange, text)
     assert again.replace('\t\telements = { "br7" }\n', "") == nft(text)
@@ -109,7 +123,10 @@ def test_saying_it_again_leaves_the_elements_and_takes_strange_rules_away() -> N
 
 @pytest.mark.root
 def test_closing_says_what_the_firewall_says_of_it() -> None:
-    closing, whole = nft_text.closing(TABLE, {"ipv4": []}), nft_text.firewall(TABLE, {"ipv4": []})
+    closing, whole = (
+        nft_text.closing(TABLE, {"ipv4": []}),
+        nft_text.firewall(TABLE, {"ipv4": []}, marked=True),
+    )
     assert nft(closing, closing) == nft(closing)
     assert _chains(nft(closing, whole)) == _chains(nft(whole))
     assert {name for name, _rules in _chains(nft(closing)) - _chains(nft(whole))} == {"alone"}
@@ -121,7 +138,7 @@ def test_a_family_that_is_closed_later_leaves_the_other_and_the_firewall() -> No
     second = {"ipv6": CLOSED["ipv6"]}
     both = nft(nft_text.closing(TABLE, first), nft_text.closing(TABLE, second))
     assert both == nft(nft_text.closing(TABLE, CLOSED))
-    later = nft(nft_text.firewall(TABLE, first), nft_text.closing(TABLE, second))
-    whole = nft(nft_text.firewall(TABLE, CLOSED))
+    later = nft(nft_text.firewall(TABLE, first, marked=True), nft_text.closing(TABLE, second))
+    whole = nft(nft_text.firewall(TABLE, CLOSED, marked=True))
     assert {name for name, _rules in _chains(later) - _chains(whole)} == {"alone"}
     assert not _chains(whole) - _chains(later)
