@@ -26,6 +26,7 @@ DOOR = 19000  # a published port
 CONNECTS = 1000  # through a published port, one after the other
 VOLUME, TURNS = "512M", 12  # of each throughput measurement, and how many a round: few tell nothing of 1 %
 COLD, GOAL, ADDED, FLAT, THROUGH = 0.35, 0.12, 15.0, 1.2, 1.0
+WAYS = ("between two containers", "through a published port")
 SUBNET = "10.60.0.0/20"
 HOST, CLIENT = "10.61.0.1", "10.61.0.2"
 # Where root lacks CAP_SYS_RESOURCE, podman cannot raise what it raises by default.
@@ -58,11 +59,14 @@ class Engine:
         (shown,) = json.loads(run([*self.program, "inspect", name]))
         return Guest(name, shown)
 
+    def remove(self, *names: str) -> None:
+        grace = ["-t", "0"] if self.name == "podman" else []
+        subprocess.run([*self.program, "rm", "-f", *grace, *names], capture_output=True, check=False)
+
     def close(self) -> None:
         names = run([*self.program, "ps", "-aq"]).split()
         if names:
-            grace = ["-t", "0"] if self.name == "podman" else []
-            subprocess.run([*self.program, "rm", "-f", *grace, *names], capture_output=True, check=False)
+            self.remove(*names)
         for network in ("n1", "bridge", "podman"):
             subprocess.run([*self.program, "network", "rm", network], capture_output=True, check=False)
         self.client.close()
@@ -169,26 +173,18 @@ def crowd(engine: Engine) -> None:
 def throughput(ours: Engine, peer: Engine | None, rounds: int) -> list[str]:
     """iperf3 between two containers, and from another machine through a published port, in turns.
 
-    A ratio is the median of those of each turn: what else the machine does at that time weighs on both.
+    A ratio is the median of those of each turn: what else the machine does at that time weighs on both. Containers are
+    new in each round: where their memory lies makes a difference of some 2 %.
     """
     if not shutil.which("iperf3"):
         return ["Throughput: iperf3 is not installed."]
-    pairs = {}
-    for engine in (ours, peer):
-        if engine:
-            server = engine.start("server", "-p", "5201:5201")
-            pairs[engine.name] = (engine, server, engine.start("client"))
+    engines = [engine for engine in (ours, peer) if engine]
     found: dict[tuple[str, str], list[Flow]] = {}
-    for turn in range(rounds * TURNS):
-        for name, (engine, server, client) in sorted(pairs.items(), reverse=turn % 2 == 1):
-            ways = {
-                "between two containers": (client, server.ip),
-                "through a published port": (engine.client, HOST),
-            }
-            for way, (place, address) in ways.items():
-                found.setdefault((way, name), []).append(_flow(server, place, address))
+    for number in range(rounds):
+        for key, flows in _streams(engines, str(number)).items():
+            found.setdefault(key, []).extend(flows)
     lines = ["| TCP | mydocker | podman | ratio, and where it is by 95 % |", "|---|---|---|---|"]
-    for way in ("between two containers", "through a published port"):
+    for way in WAYS:
         for place, unit in enumerate(Flow._fields):
             mine = [flow[place] for flow in found[way, "mydocker"]]
             what = f"{way}, {unit.replace('_', ' ')} | {statistics.median(mine):.2f}"
@@ -197,12 +193,25 @@ def throughput(ours: Engine, peer: Engine | None, rounds: int) -> list[str]:
                 continue
             theirs = [flow[place] for flow in found[way, "podman"]]
             low, ratio, high = middle([one / other for one, other in zip(mine, theirs, strict=True)])
-            told = (
-                f", {'kept' if round(ratio, 2) >= THROUGH else 'MISSED'} ({THROUGH}x)" if place == 0 else ""
-            )
+            kept = "kept" if round(ratio, 2) >= THROUGH else "MISSED"
+            told = f", {kept} ({THROUGH}x)" if place == 0 else ""
             cells = f"{statistics.median(theirs):.2f} | {ratio:.2f}x ({low:.2f}-{high:.2f}){told}"
             lines.append(f"| {what} | {cells} |")
     return lines
+
+
+def _streams(engines: list[Engine], suffix: str) -> dict[tuple[str, str], list[Flow]]:
+    """(way, engine) -> streams between two new containers of each engine, which are gone on return."""
+    names = [f"server{suffix}", f"client{suffix}"]
+    pairs = [(e, e.start(names[0], "-p", "5201:5201"), e.start(names[1])) for e in engines]
+    found: dict[tuple[str, str], list[Flow]] = {}
+    for turn in range(TURNS):
+        for engine, server, client in pairs[:: -1 if turn % 2 else 1]:
+            for way, (place, address) in zip(WAYS, ((client, server.ip), (engine.client, HOST)), strict=True):
+                found.setdefault((way, engine.name), []).append(_flow(server, place, address))
+    for engine in engines:
+        engine.remove(*names)
+    return found
 
 
 class Flow(NamedTuple):
