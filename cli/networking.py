@@ -95,7 +95,7 @@ def _make(session: Session, verb: Any, *args: Any) -> None:
 
 
 def remove(session: Session, reference: str, *, even_default: bool = False) -> None:
-    """Raises NoSuchNetwork, NetworkInUse, ReservedNetwork."""
+    """Raises NoSuchNetwork, NetworkInUse."""
     engine = session.engine()
     for event in engine.decide(networks.remove, reference, even_default=even_default):
         _settle(session, event.s)

@@ -4,8 +4,7 @@ MachineError
 ├── NoSuchNetwork            no network by that name, id or unique id prefix
 ├── NetworkExists            another network has the name
 ├── DeviceExists             a link of the host has the name, and is none of ours
-├── NetworkInUse             live containers are on it
-├── ReservedNetwork          the default network is nobody's to remove
+├── NetworkInUse             live containers are on it; of the default network, any
 ├── SubnetTaken              another network, or the host itself, has addresses of it
 ├── NoPool                   none of the default pools is free
 ├── PoolExhausted            every address is somebody's
@@ -57,15 +56,11 @@ class DeviceExists(MachineError):
 
 
 class NetworkInUse(MachineError):
-    def __init__(self, name: str, users: list[str]) -> None:
+    """`how`: what to do with the users."""
+
+    def __init__(self, name: str, users: list[str], how: str) -> None:
         self.name, self.users = name, users
-        super().__init__(f"network {name} is in use by {some(users)} [stop or disconnect them first]")
-
-
-class ReservedNetwork(MachineError):
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(f"cannot remove network {name}: containers that name no network join it")
+        super().__init__(f"network {name} is in use by {some(users)} [{how} them first]")
 
 
 class SubnetTaken(MachineError):

@@ -20,7 +20,6 @@ from machine.network_errors import (
     NoPool,
     NoSuchNetwork,
     NotConnected,
-    ReservedNetwork,
     SubnetTaken,
 )
 from machine.resources import GONE, WATCHED
@@ -168,13 +167,16 @@ def default(world: World, network_id: str, root_id: str, **host: Any) -> Decisio
 
 
 def remove(world: World, reference: str, *, even_default: bool = False) -> Decision:
-    """Raises NoSuchNetwork, NetworkInUse, ReservedNetwork."""
+    """Raises NoSuchNetwork, NetworkInUse.
+
+    A container that named none cannot know that it needs this one; so the default network stays as long as a container
+    is to be on it, live or not, unless `even_default`.
+    """
     net = find(world, reference)
-    if net.name == DEFAULT and not even_default:
-        raise ReservedNetwork(net.name)
-    there = users(world, net)
-    if there:
-        raise NetworkInUse(net.name, there)
+    if there := users(world, net):
+        raise NetworkInUse(net.name, there, "stop or disconnect")
+    if net.name == DEFAULT and not even_default and (there := wanted_by(world, net)):
+        raise NetworkInUse(net.name, there, "remove or disconnect")
     return [(net.stream, ev.NetworkRemoveRequested())]
 
 

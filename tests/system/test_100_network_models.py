@@ -91,7 +91,17 @@ def test_100_network_bridge_is_joined_where_nobody_says_otherwise(net: Net) -> N
     assert guest.sh(DEVICES).split() == ["eth0", "lo"]
     assert guest.ask(net.lab.INTERNET, 80) == f"internet {net.lab.HOST}"
     assert "bridge" in [row.split()[0] for row in net.ok("network", "ls").splitlines()]
-    assert "bridge" in net.fails("network", "rm", "bridge")
+
+
+def test_100_network_bridge_goes_when_no_container_needs_it_and_comes_again(net: Net) -> None:
+    net.guest("t100gone")
+    assert "t100gone [stop or disconnect" in net.fails("network", "rm", "bridge")
+    net.ok("stop", "-t", "0", "t100gone")
+    assert "t100gone [remove or disconnect" in net.fails("network", "rm", "bridge")
+    net.ok("rm", "t100gone")
+    net.ok("network", "rm", "bridge")
+    assert net.now() == net.before
+    assert net.guest("t100again").ip == "172.17.0.2"
 
 
 def test_100_network_bridge_by_default_takes_the_next_pool_where_the_first_is_used(net: Net) -> None:

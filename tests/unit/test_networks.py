@@ -15,7 +15,6 @@ from machine.network_errors import (
     NetworkExists,
     NoPool,
     NoSuchNetwork,
-    ReservedNetwork,
     SubnetTaken,
 )
 from machine.networks import Wanted
@@ -100,15 +99,13 @@ def test_a_name_that_cannot_be_a_bridges_is_refused(name: str) -> None:
     assert networks.network_name("testbridge01") == "testbridge01"
 
 
-def test_the_default_network_is_made_once_and_cannot_be_removed() -> None:
+def test_the_default_network_is_made_once() -> None:
     found = history()
     more = {"links": (), "routes": ()}
     found.decide(networks.default, N2, "0badcafe", **more)
 
     assert (net(found, N2).name, net(found, N2).device) == ("bridge", "md-0badcafe")
     assert networks.default(found.world, "3" * 64, "0badcafe", **more) == []
-    with pytest.raises(ReservedNetwork):
-        networks.remove(found.world, "bridge")
 
 
 def test_a_network_is_found_by_name_id_and_unique_prefix() -> None:
