@@ -99,7 +99,8 @@ def _become(  # noqa: PLR0917 - all that differs from one program to another
         os.umask(0o022)
         os.execve(program, list(argv), _ENVIRONMENT)  # noqa: S606 - no shell is the point
     except OSError as error:
-        os.write(2, str(error).encode())
+        where = f"{error.filename}: " if error.filename else ""
+        os.write(2, f"{where}{error.strerror}".encode(errors="replace"))
     finally:
         os._exit(127)
 

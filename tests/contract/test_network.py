@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 import pytest
 
-from effects.failure import Failure
+from effects import tools
+from effects.failure import Failure, StepFailed
 from effects.handler import Effects
 from effects.registry import HANDLERS
 from tests.contract.bench import Bench
@@ -86,9 +88,13 @@ def test_rules_that_change_leave_nothing_of_the_old_ones(bench: Bench) -> None:
 
 
 def test_a_missing_program_is_told_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    from effects import tools
-    from effects.failure import StepFailed
-
     monkeypatch.setattr(tools, "_PLACES", ("/nowhere",))
     with pytest.raises(StepFailed, match=r"nft is not installed \[apt-get install nftables\]"):
         tools.run("firewall", "nft", ("nft", "-f", "-"))
+
+
+@pytest.mark.root
+def test_what_fails_before_the_program_begins_is_told_as_other_failures_are() -> None:
+    with pytest.raises(StepFailed) as failed:
+        tools.run("dnsmasq", "nft", ("nft", "-v"), enter=lambda: os.rmdir("/nowhere/at/all"))
+    assert failed.value.strerror == "/nowhere/at/all: No such file or directory"
