@@ -22,6 +22,6 @@ class Execs:
 
     def ended(self, client: Client, code: int | None) -> None:
         """Note it, once; nothing where the client tells of no session."""
-        exec_id, client.session = client.session, ""
-        if exec_id:
-            self._engine.decide(decide.end_exec, self._container.id, exec_id, code, why="exit")
+        if client.session:
+            self._engine.decide(decide.end_exec, self._container.id, client.session, code, why="exit")
+            client.session = ""  # only now: who goes on with other code asks again

@@ -32,6 +32,14 @@ class Freezes:
         else:
             self._server.tell(client, {"event": "error", "message": f"{result.step}: {result.message}"})
 
+    def is_held_by(self, fd: int) -> bool:
+        """Whether the client of this descriptor holds it still."""
+        return fd in self._holders
+
+    def inherit(self, client: Client) -> None:
+        """It held it still before, and does so yet."""
+        self._holders.add(client.fd)
+
     def release(self, client: Client) -> None:
         """The client has gone; with the last of them the container goes on."""
         if client.fd in self._holders:

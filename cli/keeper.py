@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cli.health import Checks
+    from cli.succession import Estate, Heirloom
     from effects.control_server import Server
     from effects.linux import LinuxHost
     from effects.stdio import Stdio
@@ -51,6 +52,15 @@ class Keeper:
 
         return Checks(self._engine, self._container, self._host, self.act_as_monitor)
 
+    def load_the_rest(self) -> None:
+        """What its end and its next start take, while nothing else is to be done: by then the files may be gone."""
+        import eventstore.rotation  # noqa: F401 - for later; so are the others
+
+        if self._container.endpoints:
+            import effects.conntrack  # noqa: F401 - see above
+        if self._container.endpoints and self._container.setting("restart")["policy"] != "no":
+            import cli.netcare  # noqa: F401 - see above
+
     def make_live(self, why: str, note: ContainerMonitored | None = None) -> None:
         """Settle a starting container: pipes before its first process, a terminal's master after it."""
         if not self._container.setting("tty"):
@@ -69,12 +79,41 @@ class Keeper:
             self.stdio.close()
             self.stdio = None
 
-    def open_stdio(self, *, adopted: bool = False) -> None:
-        """`adopted`: of a container that outlived its last monitor."""
+    def open_stdio(self, *, adopted: bool = False, left: Heirloom | None = None) -> None:
+        """`adopted`: of a container that outlived its last monitor; `left`: by the code that we ran before."""
         directory = self._engine.places.container(self._container.id)
-        self.stdio = pipes.open_stdio(self._host, self._container, directory, adopted=adopted)
+        self.stdio = pipes.open_stdio(self._host, self._container, directory, adopted=adopted, left=left)
         if self.stdio is not None:
             self.stdio.server = self._server
+
+    def go_on(self, estate: Estate, why: str, note: ContainerMonitored) -> None:
+        """Watch a container that we watched before, with other code: its parent still."""
+        container, who = self._container, self._container.process_identity
+        if self.is_live():
+            self.open_stdio(adopted=True, left=estate.stdio)
+        for packet, fd in estate.clients:
+            client = self._server.inherit(packet, fd)
+            if packet["freezes"]:
+                self.freezes.inherit(client)
+        if who is None or self._host.recall(container.id, who, estate.status):
+            self._engine.observe(container.stream, why=why)
+        self._engine.settle(container.stream, why=why, note=note)
+
+    def bequest(self) -> list[Heirloom]:
+        """All that goes on with other code in this process (`go_on`)."""
+        if self.checks is not None:
+            self.checks.end()
+        self._host.finish_removals()
+        left = self._server.bequest()
+        for packet, _ in left:
+            if packet["inherit"] == "client":
+                packet["freezes"] = self.freezes.is_held_by(packet["fd"])
+        if self.stdio is not None:
+            left.append(self.stdio.bequest())
+        status = self._host.reap(self._container.id)
+        if status is not None:
+            left.append(({"inherit": "ending", "status": status}, ()))
+        return left
 
     def settle_as_asked(self, *, observe: bool) -> None:
         """Carry out what somebody has decided, in his name. `observe`: mend what was lost, in nobody's."""

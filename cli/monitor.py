@@ -20,14 +20,16 @@ import effects.linux_network
 import effects.net_links
 import effects.net_rules
 import effects.registry  # noqa: F401 - loaded while the command decides, not when it has
-from cli import bootstrap, handover
+from cli import bootstrap, handover, succession
 from cli.execs import Execs
 from cli.given import Given
 from cli.keeper import Keeper, uptime
-from effects import cgroup_tree, control, defects, failpoints, identity
+from cli.succession import Estate, Succession
+from effects import cgroup_tree, control, defects, failpoints, identity, vintage
 from effects.control_server import Client, Server
 from effects.linux import LinuxHost
-from eventstore.errors import AheadOfJournal, LockTimeout, WriteFailed
+from effects.vintage import Outdated
+from eventstore.errors import AheadOfJournal, LockTimeout, NewerSchema, UnknownFormat, WriteFailed
 from machine import decide, projections
 from machine.events import ContainerMonitored
 from machine.resources import WATCHED
@@ -39,13 +41,17 @@ if TYPE_CHECKING:
 
 FLUSH = 5.0  # seconds that a client may take to read its last message
 RETRY = 1_000_000_000  # ns until a journal that took no event is tried again: its disk may have room by then
+LATER = 30 * RETRY  # the same, where it is another version's, and nobody told us where that is
 QUIET = 250  # milliseconds in which nothing was to be done
 MILLISECOND = 1_000_000
 KILLED = 137  # 128 + SIGKILL
+OF_ANOTHER = "of another version of mydocker, and cannot go on as this one"
+OVERTAKEN = (Outdated, NewerSchema, UnknownFormat)  # by another version of the program: no defect of ours
 
 
 def main() -> int:
     """Take one container over; returns when nothing of it lives any more."""
+    vintage.watch()
     command = _socket.socket(fileno=handover.MONITOR_FD)
     try:
         request, fds = handover.receive(command, _look)
@@ -54,6 +60,8 @@ def main() -> int:
     os.umask(0o077)
     try:
         return Monitor(command, request, fds[0]).run()
+    except OVERTAKEN:
+        return 1  # before it had begun: left to the next command, which is of that version
     except Exception:
         # Its stderr is nobody's. The container is left to the next command, as if this process had been killed.
         defects.note(request["root"], f"monitor of container {request['container']['id']}")
@@ -86,8 +94,12 @@ class Monitor:
         where = bootstrap.places(request["root"], journal, world)
         self.engine = bootstrap.engine(journal, world, where, self.given.actor, bootstrap.kernel(self.host))
         directory = where.container(self.container.id)
-        self.server = Server(control.listen(directory))
+        self.estate = Estate(control.Connection(command) if request.get("heir") else None)
+        self.server = Server(control.listen(directory, self.estate.listener))
         self.first = self.server.adopt(command)
+        self.succession = Succession(request["root"], self.container.id)
+        self.overtaken: Exception | None = None  # and could not go on as the version that has overtaken us
+        self.unanswered: dict[int, tuple[Client, dict[str, Any]]] = {}  # by descriptor
         self.keeper = Keeper(self.engine, self.container, self.host, self.server, request)
         self.execs = Execs(self.engine, self.container)
         self.home: dict[str, Any] | None = None  # the monitors' cgroup, once we have moved there
@@ -98,11 +110,14 @@ class Monitor:
         while self.retry_at or self.container.status in WATCHED:
             try:
                 if self.retry_at and uptime() >= self.retry_at:
-                    self.given.read_anew(self.engine, self.container)
-                    self.engine.settle(self.stream, why="recovery")  # what was asked for meanwhile
-                    self.retry_at = 0
+                    self._try_again()
                 self._poll()
+            except OVERTAKEN as error:
+                self.overtaken = error
+                self._go_on()
+                self.retry_at = uptime() + LATER
             except (WriteFailed, AheadOfJournal, LockTimeout):
+                self.overtaken = None
                 self.retry_at = uptime() + RETRY
         self._finish()
         return 0
@@ -116,6 +131,13 @@ class Monitor:
         me = identity.identity(os.getpid())
         assert me is not None, "we are alive"
         note = ContainerMonitored(**me)
+        if self.request.get("heir"):
+            self.keeper.act_as_monitor()
+            self.keeper.go_on(self.estate, why, note)
+            for packet, fd in self.estate.clients:
+                if packet["asked"]:
+                    self._asked(self.server.clients[fd], packet["asked"])
+            return
         if self.request["observe"]:
             self.keeper.open_stdio(adopted=True)
             self.engine.observe(self.stream, why=why)
@@ -141,12 +163,39 @@ class Monitor:
         self.engine.settle(self.stream, why="auto-remove")
         self.server.tell(self.first, message)
 
+    def _go_on(self) -> None:
+        """As the version of the program that has overtaken us, if that can be had: then this does not return.
+
+        Else the container is kept as it is, and whoever asked for something is told.
+        """
+        answer = self.succession.find()
+        if answer is not None:
+            left = self.keeper.bequest()
+            asked = {fd: message for fd, (_, message) in self.unanswered.items()}
+            for packet, _ in left:
+                if packet["inherit"] == "client":
+                    packet["asked"] = asked.get(packet["fd"])
+            succession.go_on(answer, self.lock, left)
+        for client, _ in self.unanswered.values():
+            self.server.tell(client, {"event": "error", "message": f"process {os.getpid()} is {OF_ANOTHER}"})
+        self.unanswered.clear()
+
+    def _try_again(self) -> None:
+        """What the journal did not take, or we could not read, some time ago."""
+        try:
+            self.engine.refresh()
+        except AheadOfJournal:
+            self.given.read_anew(self.engine, self.container)
+        self.engine.settle(self.stream, why="recovery")  # what was asked for meanwhile
+        self.retry_at, self.overtaken = 0, None
+
     # --- the loop ------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
         """Wait for the container's end, its output, its clients, or what is due; and serve it."""
         poller = select.poll()
-        may_note = self.keeper.is_live() and not self.retry_at
+        # Its own tree gone, a monitor still writes to the journal; else the next try tells the exit as well.
+        may_note = self.keeper.is_live() and (not self.retry_at or isinstance(self.overtaken, Outdated))
         pidfd = self.host.pidfd(self.container.id) if may_note else None
         if pidfd is not None:
             poller.register(pidfd, select.POLLIN)
@@ -165,6 +214,7 @@ class Monitor:
         if not ready and self.home is None:
             # Out of the caller's session, which may be killed whole; only now, since the move takes 12 ms.
             self.home = cgroup_tree.enter(self.host, self.engine.places.cgroup, cgroup_tree.MONITORS)
+            self.keeper.load_the_rest()
         for fd, events in ready:
             if fd != pidfd and (checks is None or not checks.serve(fd)):
                 self._serve(fd, events, sources, writer)
@@ -198,6 +248,7 @@ class Monitor:
     def _hear(self, client: Client, kind: str, payload: Any) -> None:
         stdio = self.keeper.stdio
         if kind == control.CLOSED:
+            self.unanswered.pop(client.fd, None)
             self.keeper.freezes.release(client)
             self._end_session(client, None)
         elif kind == control.STDIN and stdio is not None:
@@ -209,6 +260,10 @@ class Monitor:
 
     def _asked(self, client: Client, message: dict[str, Any]) -> None:
         stdio = self.keeper.stdio
+        self.unanswered[client.fd] = client, message
+        self.succession.told(message.get("code"))
+        if self.overtaken is not None and message.get("op") == "settle":
+            raise self.overtaken
         match message.get("op"):
             case "settle":
                 self.keeper.settle_as_asked(observe=bool(message.get("observe")))
@@ -227,6 +282,7 @@ class Monitor:
                 pass  # no terminal to resize; every client is told of the end
             case _:
                 self.server.tell(client, {"event": "error", "message": "not understood, or not possible now"})
+        self.unanswered.pop(client.fd, None)
 
     def _end_session(self, client: Client, code: int | None) -> None:
         if client.session:

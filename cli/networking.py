@@ -125,9 +125,11 @@ def ready(session: Session, wanted: list[Network]) -> None:
     if is_hosts or any(mended):
         for c in list(engine.world.containers.values()):
             if c.endpoints and c.status in LIVE:
+                from cli.settler import Refused  # what is whole, which is nearly always, needs no settler
+
                 try:
                     session.settler().mend(c.stream, why="recovery", leftovers=True)
-                except NoAnswer as error:  # its monitor hangs: no reason either
+                except (NoAnswer, Refused) as error:  # its monitor hangs, or is too old: no reason either
                     say(line_of(error))
 
 

@@ -8,7 +8,8 @@ import time
 
 from cli import early, handover
 from cli.answers import NoAnswer, await_packet, monitor_pid
-from effects import control, failpoints
+from cli.succession import HELPER
+from effects import control, failpoints, interpreter
 from effects.locks import Locks
 from machine import decide
 from machine.engine import Engine
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from cli.each import Wait
 
 _LONGEST = 86400.0  # seconds at a time: poll(2) counts milliseconds in an int, which is 24 days
+DYING = 1.0  # seconds for a process that has closed its connections to let go of its lock
 TARGET = 5.0  # seconds for a container in whose network another is to be
 
 
@@ -36,6 +38,14 @@ class StillBusy(MachineError):
         self.name, self.what, self.pid = name, what, pid
         who = f"process {pid}" if pid else "another process"
         super().__init__(f"{what} {name}: {who} holds it and has not answered")
+
+
+class Refused(MachineError):
+    """A monitor said why it cannot do what it was asked."""
+
+    def __init__(self, name: str, message: str) -> None:
+        self.name = name
+        super().__init__(f"cannot look after {name}: {message}")
 
 
 class Settler:
@@ -49,12 +59,18 @@ class Settler:
         """Finish or undo what a dead holder left undone; False where a living settler holds the subject.
 
         A container that needs a monitor gets a new one, which settles it; all else is settled here.
-        `leftovers`: try them once more, and have a living monitor compare the kernel with the journal.
+        `leftovers`: try them once more, and have a living monitor compare the kernel with the journal; one that dies of
+        it has a successor when this returns. NoAnswer, Refused.
         """
         subject_id = self.lock_of(stream)
         lock = self.locks.take(subject_id)
+        if lock is None and leftovers:
+            answer = self._have_observed(subject_id)
+            if answer is not None and answer["event"] != "lost":
+                return True
+            lock = None if answer is None else self._lock_of_the_dying(subject_id)
         if lock is None:
-            return leftovers and self._have_observed(subject_id)
+            return False
         try:
             self.engine.refresh()
             subject = self.engine.world.subject(stream)
@@ -67,6 +83,13 @@ class Settler:
             return True
         finally:
             os.close(lock)
+
+    def _lock_of_the_dying(self, subject_id: str) -> int | None:
+        """The lock of a settler that hung up on us instead of answering, once it is dead; None where it lives on."""
+        end = time.monotonic() + DYING
+        while (lock := self.locks.take(subject_id)) is None and time.monotonic() < end:
+            time.sleep(0.01)
+        return lock
 
     @staticmethod
     def lock_of(stream: str) -> str:
@@ -146,10 +169,18 @@ class Settler:
         self, container: Container, lock: int, *, why: str, observe: bool = False, attach: Any = None
     ) -> early.Companion:
         """Hand a container with its lock to a monitor. `attach`: the message that makes us its first client."""
-        engine, places = self.engine, self.engine.places
         companion = early.take("cli.monitor")
-        request = {
-            "root": places.root,
+        request = self.request(container, why=why, observe=observe, attach=attach)
+        handover.give(companion.connection.sock, request, [lock])
+        return companion
+
+    def request(
+        self, container: Container, *, why: str, observe: bool = False, attach: Any = None
+    ) -> dict[str, Any]:
+        """All that a monitor must know of its container."""
+        engine = self.engine
+        return {
+            "root": engine.places.root,
             "container": self._given(container),
             "host": engine.world.host.dump(),
             "journal": engine.world.journal,
@@ -161,8 +192,6 @@ class Settler:
             "attach": attach,
             "failpoint": os.environ.get(failpoints.VARIABLE),
         }
-        handover.give(companion.connection.sock, request, [lock])
-        return companion
 
     def _given(self, container: Container) -> dict[str, Any]:
         """The container for its monitor; one that a policy starts again in another's network joins that as it is now."""
@@ -204,7 +233,7 @@ class Settler:
         if connection is None:
             return None
         try:
-            connection.send({"op": "settle"})
+            connection.send(poke())
         except (BrokenPipeError, ConnectionResetError):
             connection.close()
             return None
@@ -232,23 +261,34 @@ class Settler:
                 return True
         return False
 
-    def _have_observed(self, container_id: str) -> bool:
-        """Have a living monitor compare the kernel with the journal, and mend; False where none listens. NoAnswer."""
+    def _have_observed(self, container_id: str) -> dict[str, Any] | None:
+        """Have a living monitor compare the kernel with the journal, and mend: its answer, {"event": "lost"} if it
+        died of that, None where none listens. NoAnswer, Refused.
+        """
         container = self.engine.world.containers.get(container_id)
         name, pid = (container.name, monitor_pid(container)) if container is not None else (container_id, 0)
         connection = control.connect(self.engine.places.container(container_id))
         if connection is None:
-            return False
+            return None
         try:
-            connection.send({"op": "settle", "observe": True})
+            connection.send(poke(observe=True))
             while True:
                 kind, payload, _ = await_packet(connection, f"cannot look after {name}", pid)
-                if kind in (control.CLOSED, control.JSON):
-                    return kind == control.JSON and bool(payload["event"] == "settled")
+                if kind == control.CLOSED:
+                    return {"event": "lost"}
+                if kind == control.JSON and payload["event"] == "error":
+                    raise Refused(name, payload["message"])
+                if kind == control.JSON:
+                    return dict(payload)
         except (BrokenPipeError, ConnectionResetError):
-            return False
+            return {"event": "lost"}
         finally:
             connection.close()
+
+
+def poke(*, observe: bool = False) -> dict[str, Any]:
+    """What has a monitor look at the journal, and tells it where there is code that can read that."""
+    return {"op": "settle", "observe": observe, "code": interpreter.command(HELPER)}
 
 
 def await_start(connection: control.Connection, pid: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from cli.attachment import Attached, attach, await_attached
 from cli.network_options import ALONE
 from cli.relay import Outcome, relay
 from cli.session import Session
-from cli.settler import await_start
+from cli.settler import await_start, poke
 from effects import control, defects
 from machine import decide
 from machine.errors import IllegalTransition, MachineError, NoSuchContainer
@@ -120,7 +120,7 @@ def _poke(session: Session, container: Container) -> None:
     connection = control.connect(session.directory(container))
     if connection is not None:
         try:
-            connection.send({"op": "settle"})
+            connection.send(poke())
         except (BrokenPipeError, ConnectionResetError):
             return  # it is ending; the lock will be free
         finally:

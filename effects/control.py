@@ -184,10 +184,12 @@ def _unsealed(fds: list[int]) -> bytes:
     return packet
 
 
-def listen(container_dir: str, backlog: int = 64) -> _socket.socket:
+def listen(container_dir: str, inherited: int = -1, backlog: int = 64) -> _socket.socket:
     """The listening socket `control`, mode 0600. A dead monitor's is replaced: the container's lock, which
-    the caller holds, says that there is no living one.
+    the caller holds, says that there is no living one. `inherited`: it is ours already, with who waits there.
     """
+    if inherited >= 0:
+        return _socket.socket(_socket.AF_UNIX, _TYPE, 0, inherited)
     sock = _socket.socket(_socket.AF_UNIX, _TYPE)
     dir_fd = os.open(container_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _UCRED = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 _SIOCOUTQ = 0x5411  # bytes sent and not yet received: unix(7)
 _MAX_CLIENTS = 256
+_ABOUT = ("attached", "stdin", "held", "session")  # of a client, told to who goes on with it
 _MAX_QUEUE = 1024
 _RETRY = frozenset(
     (errno.EAGAIN, errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
@@ -54,6 +55,27 @@ class Server:
         pid, uid, _ = _UCRED.unpack(sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _UCRED.size))
         client = Client(Connection(sock), pid, uid)
         self.clients[client.fd] = client
+        return client
+
+    def bequest(self) -> list[tuple[dict[str, Any], tuple[int, ...]]]:
+        """All that another version of the program takes over (`cli.succession`): who listens, and who is connected.
+
+        Clients that do not read what they were told are left behind.
+        """
+        left: list[tuple[dict[str, Any], tuple[int, ...]]] = []
+        if self.listener:
+            left.append(({"inherit": "listener"}, (self.listener.fileno(),)))
+        for client in self.clients.values():
+            if not client.queue:
+                about = {name: getattr(client, name) for name in _ABOUT}
+                left.append(({"inherit": "client", "fd": client.fd, **about}, (client.fd,)))
+        return left
+
+    def inherit(self, packet: dict[str, Any], fd: int) -> Client:
+        """One of the clients that `bequest` told of."""
+        client = self.adopt(_socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, fd))
+        for name in _ABOUT:
+            setattr(client, name, packet[name])
         return client
 
     def poll_fds(self, *, stdin_room: bool = True) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ import gc
 import os
 import sys
 
-from effects import syscalls
+from effects import syscalls, vintage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ _NOT_MIGHTY = "this root may not make mounts [is it one of a user namespace, or 
 _HANDLE_FLAGS = syscalls.OPEN_TREE_CLONE
 
 
-def handle() -> int:
-    """A descriptor to exec this interpreter from, on a detached read-only mount of its own file.
+def handle(path: str = "") -> int:
+    """A descriptor to exec this interpreter from, or the one of `path`, on a detached read-only mount of its own file.
 
     A container that gets hold of /proc/PID/exe of a process started from it cannot open the host's
     interpreter for writing: EROFS, whatever the file's mode (CVE-2019-5736). Costs some 10 us. Needs
@@ -35,12 +35,12 @@ def handle() -> int:
     """
     try:
         # The very file that runs now, whatever has become of its name.
-        descriptor = syscalls.open_tree(syscalls.AT_FDCWD, "/proc/self/exe", _HANDLE_FLAGS)
+        descriptor = syscalls.open_tree(syscalls.AT_FDCWD, path or "/proc/self/exe", _HANDLE_FLAGS)
     except PermissionError:
         raise PermissionError(errno.EPERM, _NOT_MIGHTY) from None
     except OSError as error:
         # We run from such a handle ourselves, and a mount in no namespace cannot be cloned.
-        if error.errno != errno.EINVAL:
+        if path or error.errno != errno.EINVAL:
             raise
         descriptor = syscalls.open_tree(syscalls.AT_FDCWD, argv0(), _HANDLE_FLAGS)
     try:
@@ -79,22 +79,27 @@ def spawn(
     *arguments: str,
     env: Mapping[str, str] | None = None,
     new_session: bool = False,
+    argv: Sequence[str] = (),
 ) -> int:
     """The pid of a fresh interpreter running `main()` of `module`, a child of ours.
 
     `fds` is either {its number there: our descriptor} or our descriptors for 3, 4, ... there; of 0, 1 and
     2 those not given are /dev/null. Its environment is PATH and `env`, nothing else. All signals are
     at their defaults and unblocked, whatever ours are, and it is not scheduled in real time.
+    `argv`: what `command` gave for the module to another version of the program, to be started instead of ours.
+    Raises vintage.Outdated where it is ours, and that is not there any more.
     """
+    if not argv:
+        vintage.check()
     wanted = dict(fds) if hasattr(fds, "keys") else dict(enumerate(fds, 3))
     for descriptor in _inheritable():
         os.set_inheritable(descriptor, False)  # no action: to those, a number above our limit is a bad one
     copies: list[int] = []
     try:
-        actions = _placed(wanted, copies)
+        actions = _placed(wanted, copies, argv[0] if argv else "")
         return os.posix_spawn(
             f"/proc/self/fd/{copies[-1]}",
-            command(module, *arguments),
+            [*argv, *arguments] if argv else command(module, *arguments),
             {"PATH": PATH, **(env or {})},
             file_actions=actions,
             setsid=new_session,
@@ -110,9 +115,9 @@ def spawn(
             os.close(descriptor)
 
 
-def _placed(wanted: dict[int, int], copies: list[int]) -> list[tuple[Any, ...]]:
+def _placed(wanted: dict[int, int], copies: list[int], path: str) -> list[tuple[Any, ...]]:
     """The actions by which posix_spawn gives descriptors their numbers there. `copies` gets all that is opened for it,
-    the interpreter's handle last.
+    the handle of the interpreter, or of that of `path`, last.
     """
     actions: list[tuple[Any, ...]] = [
         (os.POSIX_SPAWN_OPEN, number, "/dev/null", os.O_RDWR, 0)
@@ -124,7 +129,7 @@ def _placed(wanted: dict[int, int], copies: list[int]) -> list[tuple[Any, ...]]:
     for number, descriptor in wanted.items():
         copies.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, floor))
         actions.append((os.POSIX_SPAWN_DUP2, copies[-1], number))
-    copies.append(handle())
+    copies.append(handle(path))
     if copies[-1] < floor:
         copies.append(fcntl.fcntl(copies[-1], fcntl.F_DUPFD_CLOEXEC, floor))
     return actions

@@ -82,6 +82,18 @@ class Processes:
             self._remember(held, _ending(held.pidfd))
         return self._statuses.get(container_id)
 
+    def recall(self, container_id: str, identity: Facts, status: int | None) -> bool:
+        """For who goes on with a container as its parent: whether it lives; if not, `reap` will tell how it ended.
+
+        `status`: as it was reaped before.
+        """
+        if self.is_alive(identity):
+            return True
+        status = self.exit_status(identity) if status is None else status
+        if status is not None:
+            self._statuses[container_id] = status
+        return False
+
     def close(self) -> None:
         """Let go of everything, as the end of this process does: inits still at their gate end."""
         for held in self._inits.values():

@@ -99,6 +99,31 @@ class Stdio:
         self._slave = open_slave(master)
         return self
 
+    def bequest(self) -> tuple[dict[str, Any], tuple[int, ...]]:
+        """All that another version of the program takes over (`cli.succession`): our ends, and what waits for stdin.
+
+        FIFOs are opened anew by their names; what is in them would be gone if nobody had them open meanwhile.
+        """
+        packet = {
+            "inherit": "stdio",
+            "stdin": self._stdin >= 0,
+            "pending": self._pending.decode("latin-1"),
+            "ending": self._ending,
+            "line_open": self._line_open,
+        }
+        return packet, ((self._stdin,) if self._stdin >= 0 else ()) + tuple(
+            set(self._sources) - {self._stdin}
+        )
+
+    def inherit(self, packet: dict[str, Any], fds: tuple[int, ...]) -> None:
+        """What `bequest` told of; a terminal's master is ours already, by `over_pty`."""
+        if packet["stdin"]:
+            self._stdin, fds = fds[0], fds[1:]
+        for fd in fds:
+            os.close(fd)
+        self._pending += packet["pending"].encode("latin-1")
+        self._ending, self._line_open = packet["ending"], packet["line_open"]
+
     def started(self) -> None:
         """The first process has its own copy of `stdin_reader`: ours would hide that it closes it."""
         if self.stdin_reader >= 0:

@@ -262,7 +262,11 @@ def _value(value: Any) -> str:
 WORDS: dict[str, Callable[[Any], str]] = {
     "container.created": _created,
     "container.start_requested": _start,
-    "container.monitored": lambda e: f"watched by process {e.pid} from now on",
+    "container.monitored": lambda e: (
+        f"watched by process {e.pid} from now on"
+        if e.why != "upgrade"
+        else f"its monitor, process {e.pid}, goes on as another version of mydocker"
+    ),
     "container.stop_requested": _stop,
     "container.kill_requested": lambda e: f"asked to be sent {signal_name(e.signal)}",
     "container.pause_requested": lambda _: "asked to pause",

@@ -166,6 +166,7 @@ class Teller(Endings):
             f"Its monitor, process {old.pid}, died while it ran; {self.by(new)} gave it a new one{self.at(new)}:"
             f" process {new.pid}."
             for old, new in pairwise(watched)
+            if new.why != "upgrade"  # the same process, with other code
         ]
 
     def losses(self) -> list[str]:

@@ -12,7 +12,7 @@ import pexpect
 
 from tests import cgroups
 from tests.lab import Lab, Machine, Place, pids_there, snapshot
-from tests.system.conftest import PROGRAM, Docker, left_behind
+from tests.system.conftest import Docker, left_behind
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 SUBNET = ("network", "create", "--driver", "bridge", "--subnet")
@@ -60,7 +60,7 @@ class Net(Docker):
         self.prefix = host.prefix_all(self.root)
 
     def terminal(self, *args: str | Path) -> pexpect.spawn[str]:
-        words = [*self.prefix, PROGRAM, *self.words(args)]
+        words = [*self.prefix, self.program, *self.words(args)]
         return pexpect.spawn(words[0], words[1:], env=self.env, encoding="utf-8", timeout=20)
 
     def network(self, name: str, subnet: str, *options: str) -> None:

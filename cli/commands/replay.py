@@ -8,10 +8,11 @@ from cli.declare import command, flag
 from cli.gone import called, gone
 from cli.report import echo, line_of, say
 from cli.session import Session, pass_session
+from cli.settler import Refused
 from eventstore.event import Event
 from machine.plan import leftover_steps, plan
 from machine.projections import pid
-from machine.resources import LIVE
+from machine.resources import LIVE, WATCHED
 from machine.story import THINGS
 from machine.subjects import Container, Standing, Subject
 
@@ -38,6 +39,7 @@ def replay(session: Session, *, dry_run: bool, fast: bool, quiet: bool, moved: b
         echo(_read(session))
     engine = session.engine()
     failed = [subject.stream for subject in list(engine.world.subjects()) if not _mended(session, subject)]
+    failed += _unwatched(session)
     if plan(engine.world.host, engine.places) is not None:  # a network went, the last of its kind
         _mended(session, engine.world.host)
     removed, stuck = orphans.remove(session, why="replay")
@@ -61,11 +63,22 @@ def _mended(session: Session, subject: Subject) -> bool:
     """One that cannot be mended is told, and keeps no other from being mended."""
     try:
         session.settler().mend(subject.stream, why="replay", leftovers=True)
-    except (OSError, NoAnswer) as error:
+    except (OSError, NoAnswer, Refused) as error:
         say(f"{called(subject)}: {line_of(error)}")
         return False
     mended = session.engine().world.subject(subject.stream)
     return not (isinstance(mended, Standing) and mended.error is not None)
+
+
+def _unwatched(session: Session) -> list[str]:
+    """Who has no monitor though all was mended: tried once more, and told. The streams of those that still have none."""
+    containers = [c for c in session.engine().refresh().containers.values() if c.status in WATCHED]
+    alone = [c for c in containers if not session.locks.is_held(c.id)]
+    for c in alone:
+        say(f"{c.name}: its monitor died at once: trying once more")
+        _mended(session, c)
+    still = session.engine().refresh().containers
+    return [c.stream for c in alone if c.id in still and not session.locks.is_held(c.id)]
 
 
 def _read(session: Session) -> str:

@@ -34,6 +34,7 @@ class Docker:
         self.root = base / "root"
         self.model = "none"  # of containers for which a test names none; "": what the engine takes then
         self.seen = self.root  # the same directory, as this process finds it
+        self.program = PROGRAM
         self.prefix: list[str] = []  # words before each command: another namespace, say
         self.run_dir = base / "run"
         self.env = {
@@ -48,7 +49,7 @@ class Docker:
         """Run a command to its end; text out and err."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
-            [*self.prefix, PROGRAM, *self.words(args)],
+            [*self.prefix, self.program, *self.words(args)],
             input=data,
             cwd=self.root if self.root.is_dir() else None,
             capture_output=True,
@@ -81,11 +82,11 @@ class Docker:
         return lines[0]
 
     def popen(self, *args: str | Path, **more: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([*self.prefix, PROGRAM, *self.words(args)], env=self.env, **more)
+        return subprocess.Popen([*self.prefix, self.program, *self.words(args)], env=self.env, **more)
 
     def terminal(self, *args: str | Path) -> pexpect.spawn[str]:
         """The command at a real terminal of 24 x 80."""
-        return pexpect.spawn(PROGRAM, self.words(args), env=self.env, encoding="utf-8", timeout=20)
+        return pexpect.spawn(self.program, self.words(args), env=self.env, encoding="utf-8", timeout=20)
 
     def words(self, args: Sequence[str | Path]) -> list[str]:
         """Most tests are of other things than networks, and need none."""
