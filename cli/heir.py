@@ -28,6 +28,8 @@ def main() -> int:
     connection = Connection(_socket.socket(fileno=MONITOR_FD))
     try:
         _answer(connection, root, container_id)
+    except ImportError:
+        return 1  # half an installation: there will be a whole one soon
     except Exception as error:
         code = exit_code_of(error)
         if code is not None:

@@ -95,9 +95,13 @@ class Keeper:
             client = self._server.inherit(packet, fd)
             if packet["freezes"]:
                 self.freezes.inherit(client)
-        if who is None or self._host.recall(container.id, who, estate.status):
+        lives = who is None or self._host.recall(container.id, who, estate.status)
+        if lives:
             self._engine.observe(container.stream, why=why)
         self._engine.settle(container.stream, why=why, note=note)
+        if not lives and self.is_live():
+            self.note_exit()
+        self.load_the_rest()
 
     def bequest(self) -> list[Heirloom]:
         """All that goes on with other code in this process (`go_on`)."""

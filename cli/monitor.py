@@ -102,20 +102,26 @@ class Monitor:
         self.unanswered: dict[int, tuple[Client, dict[str, Any]]] = {}  # by descriptor
         self.keeper = Keeper(self.engine, self.container, self.host, self.server, request)
         self.execs = Execs(self.engine, self.container)
-        self.home: dict[str, Any] | None = None  # the monitors' cgroup, once we have moved there
+        self.home = self.estate.home  # the monitors' cgroup, once we have moved there
 
     def run(self) -> int:
         """From the hand-over to the end."""
         self._begin()
+        left = [(self.server.clients[fd], packet["asked"]) for packet, fd in self.estate.clients]
+        asked = [(client, message) for client, message in left if message is not None]
         while self.retry_at or self.container.status in WATCHED:
             try:
-                if self.retry_at and uptime() >= self.retry_at:
+                if asked:
+                    self._asked(*asked.pop())
+                elif self.retry_at and uptime() >= self.retry_at:
                     self._try_again()
-                self._poll()
+                else:
+                    self._poll()
             except OVERTAKEN as error:
                 self.overtaken = error
                 self._go_on()
-                self.retry_at = uptime() + LATER
+                may_write = isinstance(error, Outdated)
+                self.retry_at = uptime() + (LATER if self.succession.is_sure and not may_write else RETRY)
             except (WriteFailed, AheadOfJournal, LockTimeout):
                 self.overtaken = None
                 self.retry_at = uptime() + RETRY
@@ -134,11 +140,7 @@ class Monitor:
         if self.request.get("heir"):
             self.keeper.act_as_monitor()
             self.keeper.go_on(self.estate, why, note)
-            for packet, fd in self.estate.clients:
-                if packet["asked"]:
-                    self._asked(self.server.clients[fd], packet["asked"])
-            return
-        if self.request["observe"]:
+        elif self.request["observe"]:
             self.keeper.open_stdio(adopted=True)
             self.engine.observe(self.stream, why=why)
             self.keeper.freezes.thaw()  # a job froze it, and its monitor died before it could thaw
@@ -170,7 +172,7 @@ class Monitor:
         """
         answer = self.succession.find()
         if answer is not None:
-            left = self.keeper.bequest()
+            left = [*self.keeper.bequest(), ({"inherit": "home", "facts": self.home}, ())]
             asked = {fd: message for fd, (_, message) in self.unanswered.items()}
             for packet, _ in left:
                 if packet["inherit"] == "client":
@@ -262,8 +264,11 @@ class Monitor:
         stdio = self.keeper.stdio
         self.unanswered[client.fd] = client, message
         self.succession.told(message.get("code"))
-        if self.overtaken is not None and message.get("op") == "settle":
-            raise self.overtaken
+        if message.get("op") == "settle":
+            if self.overtaken is not None and not isinstance(self.overtaken, Outdated):
+                raise self.overtaken  # whoever asks now may know who can read the journal
+            if message.get("observe"):
+                vintage.check()  # `replay` brings all that runs to the version that is installed
         match message.get("op"):
             case "settle":
                 self.keeper.settle_as_asked(observe=bool(message.get("observe")))

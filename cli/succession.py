@@ -39,17 +39,32 @@ class Succession:
     def __init__(self, root: str, container_id: str) -> None:
         self._root, self._id = root, container_id
         self._told: list[str] = []
+        self._is_news = False
+        self._seen: Any = None  # the tree as it was when we looked last
         self._failed: list[Any] = []
         self._again = 0.0
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether another look at once would find nothing else."""
+        return self._failed != []
 
     def told(self, argv: Any) -> None:
         """How a command, which has just spoken to us, would have its version's helper started."""
         if isinstance(argv, list) and argv and all(isinstance(word, str) for word in argv):
-            self._told, self._failed = argv, []
+            self._told, self._failed, self._is_news = argv, [], True
 
     def find(self) -> dict[str, Any] | None:
-        """The answer of a helper (`cli.heir`); None where none can be had now, which need not be so for ever."""
+        """The answer of a helper (`cli.heir`); None where none can be had now, which need not be so for ever.
+
+        A command that has just spoken to us comes from a whole program. Our own tree may be in the midst of a removal or
+        an installation: it must have been the same when we looked last.
+        """
         now = [vintage.stamp(), self._told]
+        is_sure, self._is_news = self._is_news or self._seen == now[0], False
+        self._seen = now[0]
+        if not is_sure:
+            return None
         if self._failed == now and time.monotonic() < self._again:
             return None
         own = interpreter.command(HELPER)
@@ -116,6 +131,7 @@ class Estate:
     clients   (packet, descriptor) of each
     stdio     the packet and its descriptors
     status    how the container ended, if that is known
+    home      the facts of the cgroup that the process is in, if it has left its caller's
     """
 
     def __init__(self, connection: Connection | None = None) -> None:
@@ -123,6 +139,7 @@ class Estate:
         self.clients: list[tuple[dict[str, Any], int]] = []
         self.stdio: Heirloom | None = None
         self.status: int | None = None
+        self.home: dict[str, Any] | None = None
         while connection is not None and (packet := connection.receive()) is not None and packet[0] == JSON:
             self._take(packet[1], packet[2])
 
@@ -136,5 +153,7 @@ class Estate:
                 self.stdio = packet, tuple(fds)
             case "ending":
                 self.status = packet["status"]
+            case "home":
+                self.home = packet["facts"]
             case _:
                 close_all(fds)  # of a newer version than ours, which can do without
