@@ -10,13 +10,15 @@ W  wake up: the logs have grown
 M  a J that is too long for a socket (long argv, many variables): it lies in a sealed memfd, the last descriptor
 
 To the monitor: {"op": "attach", "stdin": bool, "from": {"stdout": n, "stderr": n}?}, {"op": "resize", "rows": n,
-"cols": n}, {"op": "settle"}, {"op": "freeze"} (the end of that connection thaws), {"op": "wait"}, {"op": "hold"}
+"cols": n}, {"op": "settle", "observe": bool?, "code": argv?} (how the helper of the sender's version is started,
+`cli.succession`), {"op": "freeze"} (the end of that connection thaws), {"op": "wait"}, {"op": "hold"}
 and {"op": "go"}, by which a foreground command makes the container wait for a reader that is slow, and of the joiner
 of a detached session {"op": "exec", "exec": id} and {"op": "exec_ended", "code": n}.
 From it: {"event": "attached", "tty": bool, "at": {stream: n}, "files": [[stream, base], ...]} with one read-only
 descriptor per file, {"event": "file", "stream": s, "base": n} with that of a file begun by a rotation,
 {"event": "stdin_closed"}, {"event": "exit", "code": n, "ends": {stream: n}, "lost": {stream: n}},
 {"event": "settled", ...}, {"event": "error", "message": s}.
+Either end may be of an older version: requests, events and keys come, none goes or changes; unknown ones are skipped.
 Offsets are logical: of all bytes that the stream has had since the container was made.
 
 Paths of containers are longer than the 108 bytes of sun_path, so both ends name the socket as
