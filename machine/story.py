@@ -264,7 +264,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "container.start_requested": _start,
     "container.monitored": lambda e: (
         f"watched by process {e.pid} from now on"
-        if e.why != "upgrade"
+        if getattr(e, "why", "") != "upgrade"
         else f"its monitor, process {e.pid}, goes on as another version of mydocker"
     ),
     "container.stop_requested": _stop,
