@@ -113,7 +113,8 @@ def go_on(answer: dict[str, Any], lock: int, heirlooms: Iterable[Heirloom]) -> N
 
 def _become(argv: list[str], socket: int) -> None:
     program = interpreter.handle(argv[0])
-    before = os.dup(handover.MONITOR_FD)  # the number may be a client's
+    # The number is taken, by a client or by the pair's other end: it was the lowest that was free.
+    before = os.dup(handover.MONITOR_FD)
     os.dup2(socket, handover.MONITOR_FD)
     try:
         # No shell ever; only the kernel's own way to another program.

@@ -225,3 +225,21 @@ def test_110_upgrade_a_downgrade_is_refused_and_touches_nothing(old: Docker, ver
     assert monitor(old, "a") == pid
     assert status(old, "a") == "running"
     no_defects(old)
+
+
+def test_110_upgrade_replay_looks_again_and_leaves_nobody_unwatched(
+    old: Docker, version: Version, tmp_path: Path
+) -> None:
+    old.ok("run", "-d", "--name", "count", "busybox", "sh", "-c", COUNT)
+    old.kill(monitor(old, "count"))
+    once = f'        if not os.path.exists("{tmp_path}/once"):\n            os.mkdir("{tmp_path}/once")\n            os._exit(1)\n'
+
+    version.put(("cli/monitor.py", "        me = identity.identity(os.getpid())\n", f"{once}{{0}}"))
+    told = old("replay")
+
+    assert (told.returncode, told.stderr) == (
+        0,
+        "mydocker: count: its monitor died at once: trying once more\n",
+    )
+    old.ok("exec", "count", "touch", "/end")
+    waiting.until(lambda: status(old, "count") == "exited", "nobody watches it", beside=old.root / "journal")

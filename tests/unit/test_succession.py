@@ -61,8 +61,8 @@ def test_all_that_the_first_version_leaves_is_taken_over(
 
     estate = succession.Estate(theirs)
     server = Server(control.listen("nowhere", estate.listener))
-    [(packet, fd)] = estate.clients
-    one = server.inherit(packet, fd)
+    [(packet, left)] = estate.clients
+    one = server.inherit(packet, left)
     for name in ("stdout", "stderr"):
         os.mkfifo(tmp_path / name)
     (tmp_path / "log").mkdir()
@@ -80,8 +80,8 @@ def test_all_that_the_first_version_leaves_is_taken_over(
     server.close()
     for end in (listener, client, commands, caller):
         end.close()
-    for end in (reader, writer):
-        os.close(end)
+    for fd in (reader, writer):
+        os.close(fd)
 
 
 def test_what_this_version_leaves_has_the_same_keys(tmp_path: Path) -> None:
