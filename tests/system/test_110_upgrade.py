@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -55,6 +56,13 @@ def status(docker: Docker, name: str) -> str:
 def no_defects(docker: Docker) -> None:
     file = docker.root / "defects.txt"
     assert not file.exists(), file.read_text()
+
+
+def _follows(pid: int) -> bool:
+    """Whether `logs -f` has printed what was there, and waits for more."""
+    with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+        return any(os.readlink(fd) == "anon_inode:inotify" for fd in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 def counted(lines: list[str]) -> None:
@@ -243,3 +251,41 @@ def test_110_upgrade_replay_looks_again_and_leaves_nobody_unwatched(
     )
     old.ok("exec", "count", "touch", "/end")
     waiting.until(lambda: status(old, "count") == "exited", "nobody watches it", beside=old.root / "journal")
+
+
+def test_110_upgrade_commands_whose_program_is_removed_come_to_their_end(
+    old: Docker, version: Version, tmp_path: Path
+) -> None:
+    later = Version(tmp_path / "later")
+    later.put()
+    begun = "echo begun; until [ -e /end ]; do usleep 10000; done; exit"
+    commands = {
+        ("run", "--name", "a", "busybox", "sh", "-c", f"trap 'exit 9' INT; {begun} 7"): 9,
+        ("run", "--rm", "--name", "b", "busybox", "sh", "-c", f"{begun} 8"): 8,
+        ("exec", "b", "sh", "-c", "echo begun; until [ -e /over ]; do usleep 10000; done; exit 5"): 5,
+        ("logs", "-f", "b"): 0,
+    }
+    popen = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
+    started = {}
+    for command in commands:
+        process = started[command] = old.popen(*command, **popen)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+
+    pid = started[list(commands)[3]].pid
+    waiting.until(lambda: _follows(pid), "logs does not wait for more")
+
+    version.remove()
+    old.program = str(later.program)
+    next(iter(started.values())).send_signal(signal.SIGINT)
+    root = f"/proc/{old.inspect('b')['State']['Pid']}/root"
+    Path(root, "over").touch()
+    started[list(commands)[2]].wait(20)
+    Path(root, "end").touch()
+
+    ended = {
+        command: (*process.communicate(timeout=20), process.returncode)
+        for command, process in started.items()
+    }
+    assert ended == {command: (b"", b"", code) for command, code in commands.items()}
+    no_defects(old)
