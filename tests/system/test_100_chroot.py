@@ -34,7 +34,7 @@ def inside(net: Net, tmp_path: Path, busybox_tar: Path) -> Iterator[Docker]:
     """The program in a chroot on the engine's host, whose mounts are shared, as systemd makes them."""
     place = tmp_path / "chroot"
     for name in (*SEEN, "tmp", "run", "engine"):
-        (place / name).mkdir(parents=True)
+        (place / name).mkdir(parents=True, exist_ok=True)
     for name in LINKS:
         (place / name).symlink_to(f"usr/{name}")
     shutil.copy(busybox_tar, place / "engine")

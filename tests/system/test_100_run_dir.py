@@ -99,7 +99,7 @@ def test_where_nothing_lives_another_one_takes_effect_and_lasts(series: Docker, 
     assert (series.root / "mnt" / "c1" / "bin" / "busybox").exists()
     assert "is in use with the run directory" in series.fails("stop", "c1", code=125)
     assert elsewhere(series, None).ok("exec", "c1", "echo", "hi") == "hi\n"
-    assert f"the run directory is {other.run_dir} from now on" in other.ok("history", "host")
+    assert f"the run directory is {other.run_dir} from now on" in other.ok("history", "--no-trunc", "host")
     other.ok("rm", "-f", "c1")
     series.ok("run", "--rm", "busybox", "true")
 
