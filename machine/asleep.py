@@ -21,9 +21,8 @@ class Asleep(Container):
     def __init__(self, rest: bytes | memoryview, process: dict[str, Any] | None, *brief: Any) -> None:
         """By its `rest`, its `process_identity` and the values of `BRIEF`."""
         self.id, self.name, self.status, self.image, self.command, self.created, *more = brief
-        self.exit, self.error, self.stopped_by_user, self.endpoints, self.ports, self.joins, self.health = (
-            more
-        )
+        self.exit, self.error, self.stopped_by_user, self.endpoints, self.ports, *last = more
+        self.joins, self.health, self.requested = last
         self._rest, self._process = rest, process
 
     def wake(self) -> None:

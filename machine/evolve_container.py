@@ -27,6 +27,7 @@ def _created(c: Container, e: Any) -> None:
     c.created = e.ts
     model, _, target = str(c.setting("network")).partition(":")
     c.joins = target if model == "container" else ""
+    c.note_requests()
 
 
 def _start(c: Container, e: Any) -> None:

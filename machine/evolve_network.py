@@ -101,6 +101,7 @@ def _connected(c: Container, e: Any) -> None:
     if not move(c, "connect", e):
         return
     c.settings["connections"] = [*c.setting("connections"), e.connection]
+    c.note_requests()
     if e.endpoint:
         c.endpoints = [*c.endpoints, e.endpoint]
         _known_names(c)
@@ -111,6 +112,7 @@ def _disconnected(c: Container, e: Any) -> None:
     if not move(c, "disconnect", e):
         return
     c.settings["connections"] = [one for one in c.setting("connections") if one.get("network") != e.network]
+    c.note_requests()
     c.endpoints = [
         {**one, "leaving": True} if one.get("network") == e.network else one for one in c.endpoints
     ]

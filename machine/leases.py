@@ -104,21 +104,21 @@ class Leases:
             before = addresses.number_of(text)
             if before is not None and pool.holds(*before) and before[1] not in taken:
                 return before[1]
-        found = pool.free({**taken, **self._asked_for(net, key)})
+        found = pool.free({**taken, **self._asked_for(net)})
         if found is None:
             found = pool.free(taken)
         if found is None:
             raise PoolExhausted(net.name, str(pool))
         return found
 
-    def _asked_for(self, net: Network, key: str) -> dict[int, str]:
+    def _asked_for(self, net: Network) -> dict[int, str]:
         """Number -> who asked for it, live or not: it could not start if somebody else were given that."""
         return {
             found[1]: other.name
             for other in self._world.containers.values()
-            if other.id != self._c.id and other.status not in GONE
-            for one in other.setting("connections")
-            if one["network"] == net.id and (found := addresses.number_of(one[key]))
+            if other.requested and other.id != self._c.id and other.status not in GONE
+            for network, address in other.requested
+            if network == net.id and (found := addresses.number_of(address))
         }
 
     def _taken(self, net: Network, pool: Subnet) -> dict[int, str]:

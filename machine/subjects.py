@@ -77,7 +77,7 @@ class Subject(Slots):
 # What lists show of a container, and what tells who may have its name, its addresses and its ports.
 BRIEF = (
     *("id", "name", "status", "image", "command", "created", "exit", "error", "stopped_by_user"),
-    *("endpoints", "ports", "joins", "health"),
+    *("endpoints", "ports", "joins", "health", "requested"),
 )
 
 
@@ -109,6 +109,7 @@ class Container(Subject):
         "netns",
         "ports",
         "process",
+        "requested",
         "restart_due",
         "restarts",
         "settings",
@@ -149,6 +150,7 @@ class Container(Subject):
         # Its leases: nobody else's while it is watched, or may not have given them back yet.
         self.endpoints: list[dict[str, Any]] = []  # see `machine.leases`; "leaving": being given back
         self.ports: list[dict[str, Any]] = []
+        self.requested: list[list[str]] = []  # [network's id, address] of each that was asked for
         self.joins = ""  # the container whose network namespace it was created to share
         self.netns: dict[str, Any] = {}  # whose network namespace it is in, where that is not its own
         self.last: dict[str, Any] = {}  # {"endpoints", "ports"} of its last start: to be had again where free
@@ -165,6 +167,13 @@ class Container(Subject):
     def setting(self, key: str) -> Any:
         """The value of a setting, or its default."""
         return setting(self.settings, key)
+
+    def note_requests(self) -> None:
+        """After `connections` changed: whoever looks for a free address must not read the settings of a thousand."""
+        rows = [
+            (one.get("network"), one.get(key)) for one in self.setting("connections") for key in ("ip", "ip6")
+        ]
+        self.requested = [[network, address] for network, address in rows if network and address]
 
     @property
     def hostname(self) -> str:

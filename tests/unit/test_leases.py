@@ -7,6 +7,7 @@ import pytest
 from machine import decide, decide_host, networks
 from machine import events as ev
 from machine.addresses import parse
+from machine.asleep import Asleep
 from machine.errors import MachineError
 from machine.network_errors import (
     AddressTaken,
@@ -22,6 +23,7 @@ from machine.network_errors import (
     PortTaken,
     Unpublishable,
 )
+from machine.world import World
 from tests.event_order import violations
 from tests.histories import BOOT, MACHINE, created, failing, fold, here
 from tests.networked import (
@@ -162,6 +164,22 @@ def test_an_address_that_somebody_asked_for_is_given_to_others_last() -> None:
     found.decide(decide.note_exit, stopped.id, code=0)
     found.settle(stopped.stream)
     assert addresses(start(found, add(found, "last", "f"))) == ["10.0.0.2/29"]
+
+
+def test_who_asks_for_an_address_or_port_reads_nobody_elses_settings() -> None:
+    """Of a thousand containers: each costs 0.1 ms."""
+    found = history()
+    start(found, add(found, "one", "a", connections=[connection(ip="192.168.10.2")]))
+    add(found, "stopped", "b", connections=[connection(ip="192.168.10.3")])
+    late = add(found, "late", "c", ports=[asked_port(8080)])
+    world = World.unpack(found.world.pack())
+    ((_stream, event),) = decide.start(world, "late")
+
+    assert isinstance(event, ev.ContainerStartRequested)
+    assert event.endpoints[0]["addresses"] == ["192.168.10.4/24"]
+    assert [type(c) is Asleep for c in world.containers.values()] == [
+        c.name != late.name for c in world.containers.values()
+    ]
 
 
 @pytest.mark.parametrize(("pool", "room"), [("10.0.0.0/30", 1), ("10.0.0.0/29", 5)])
