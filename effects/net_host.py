@@ -8,7 +8,11 @@ from effects.rtnetlink import GROUP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from effects.host import BaseChain, Facts, Host, Spec
+
+    Foreign: TypeAlias = list[tuple[str, BaseChain]]
 
 _IP_FORWARD = {"ipv4": "net/ipv4/ip_forward", "ipv6": "net/ipv6/conf/all/forwarding"}
 _OLDER = ("/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names")
@@ -26,16 +30,18 @@ class Firewall:
     """
 
     def probe(self, spec: Spec, host: Host) -> Facts | None:
-        for family, table, chains in nft_text.expected(spec["table"], _closed(spec)):
+        others = _foreign(host)
+        wanted = nft_text.expected(spec["table"], _closed(spec), marked=_may_look(others, host))
+        for family, table, chains in wanted:
             rules = host.rules(family, table)
             if any(len(rules.get(chain, ())) != count for chain, count in chains.items()):
                 return None
-        marks = host.rules("inet", spec["table"]).get(nft_text.MARKS)
-        return None if _unmarked(spec, host) or (_may_look(host) and not marks) else {}
+        return None if _unmarked(others, spec, host) else {}
 
     def do(self, spec: Spec, host: Host) -> Facts:
-        text = nft_text.firewall(spec["table"], _closed(spec), marked=_may_look(host))
-        for family, table, chain in _unmarked(spec, host):
+        others = _foreign(host)
+        text = nft_text.firewall(spec["table"], _closed(spec), marked=_may_look(others, host))
+        for family, table, chain in _unmarked(others, spec, host):
             text += nft_text.foreign(family, table, chain, spec["table"])
         try:
             host.load_rules(text)
@@ -173,16 +179,16 @@ def _closed(spec: Spec) -> dict[str, list[str]]:
     }
 
 
-def _foreign(host: Host) -> list[tuple[str, BaseChain]]:
+def _foreign(host: Host) -> Foreign:
     """(family, chain) of all that may have a rule of ours: its policy may have been another then."""
     chains = ((family, chain) for family in nft_text.FOREIGN_FAMILIES for chain in host.base_chains(family))
     return [(family, chain) for family, chain in chains if not nft_text.is_ours(chain["table"])]
 
 
-def _unmarked(spec: Spec, host: Host) -> list[tuple[str, str, str]]:
+def _unmarked(others: Foreign, spec: Spec, host: Host) -> list[tuple[str, str, str]]:
     """(family, table, chain) of foreign chains that may drop and lack the rule of this root."""
     found = []
-    for family, chain in _foreign(host):
+    for family, chain in others:
         if not nft_text.may_drop(family, chain):
             continue
         rules = host.rules(family, chain["table"]).get(chain["name"], ())
@@ -191,10 +197,11 @@ def _unmarked(spec: Spec, host: Host) -> list[tuple[str, str, str]]:
     return found
 
 
-def _may_look(host: Host) -> bool:
+def _may_look(others: Foreign, host: Host) -> bool:
     """Whether there are rules of others that may ask what passes for its mark: of nftables, or of the older iptables."""
-    chains = (chain for _family, chain in _foreign(host) if chain["hook"] == "forward")
-    return any(chains) or any(host.exists(path) and host.read_file(path).strip() for path in _OLDER)
+    return any(chain["hook"] == "forward" for _family, chain in others) or any(
+        host.exists(path) and host.read_file(path).strip() for path in _OLDER
+    )
 
 
 def _read(host: Host, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The rules of the firewall: static text, in which only the tables' name varies. Pure. LEAN.
+"""The rules of the firewall: static text, which varies with the tables' name and what else is on the host. Pure. LEAN.
 
 What comes and goes are elements of its sets (`effects.nft_elements`), each made and removed by the subject that
 holds it. A packet costs the same with one published port or a thousand.
@@ -238,10 +238,11 @@ def closing(table: str, closed: Closed) -> str:
     return f"table inet {table} {{\n{frame}}}\n" + _again(f"table inet {table} {{\n{chains}{rest}}}\n")
 
 
-def expected(table: str, closed: Closed) -> list[tuple[str, str, dict[str, int]]]:
-    """(family, table, how many rules each of its chains has) of both tables."""
-    counts = _count(_inet(table, closed, marked=False))
-    del counts[MARKS]  # which may have one more than is needed
+def expected(table: str, closed: Closed, *, marked: bool) -> list[tuple[str, str, dict[str, int]]]:
+    """(family, table, how many rules each of its chains has) of both tables. What is marked for nobody does no harm."""
+    counts = _count(_inet(table, closed, marked=marked))
+    if not marked:
+        del counts[MARKS]
     return [("inet", table, counts), ("bridge", table, _count(_bridge(table)))]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from watchdog.events import FileCreatedEvent, FileModifiedEvent, FileMovedEvent,
 from watchdog.observers import Observer
 
 from eventstore.cursor import Cursor
+from eventstore.segments import LOCK
 from eventstore.tail import Tail
 
 if TYPE_CHECKING:
@@ -29,8 +31,10 @@ class _Wakeup(FileSystemEventHandler):
     def __init__(self, awake: threading.Event) -> None:
         self.awake = awake
 
-    def on_any_event(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - what it was does not matter
-        self.awake.set()
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        # Each append also notes in the lock's file how far all is on disk, which is no news.
+        if os.path.basename(os.fsdecode(event.src_path)) != LOCK:
+            self.awake.set()
 
 
 class Follower:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from watchdog.events import FileModifiedEvent
 
 from eventstore import follow
 from eventstore.archive import archive
@@ -129,3 +130,12 @@ def test_it_ends_when_it_is_told_to(place: Place) -> None:
         timer.join()
 
     assert len(found) == 3
+
+
+def test_what_writers_note_in_the_locks_file_wakes_nobody(tmp_path: Path) -> None:
+    awake = threading.Event()
+    handler = follow._Wakeup(awake)
+    handler.dispatch(FileModifiedEvent(str(tmp_path / "lock")))
+    assert not awake.is_set()
+    handler.dispatch(FileModifiedEvent(str(tmp_path / "00000000000000000001.jsonl")))
+    assert awake.is_set()
