@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -68,10 +69,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     The umask that commands set; dead children; descriptors of files in a test's own directory, on disk or in memory, which a killed
     process would have left open too. No other descriptor may be left, and no thread: to a test that counts them, or
-    that forks, they would be strangers.
+    that forks, they would be strangers. And nothing that watches over imports: what is loaded next is another test's.
     """
     own = (f"{tmp_path_factory.getbasetemp()}/", "/dev/shm/")
-    before, threads = _descriptors(), threading.enumerate()
+    before, threads, importers = _descriptors(), threading.enumerate(), list(sys.meta_path)
     umask = os.umask(0o022)
     os.umask(umask)
     _reap()
@@ -85,6 +86,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     for thread in others:
         thread.join(ENDING)
     assert [thread for thread in others if thread.is_alive()] == []
+    assert sys.meta_path == importers
     if _left(before):
         gc.collect()
         assert [f"{fd}: {_descriptors().get(fd)}" for fd in _left(before)] == []

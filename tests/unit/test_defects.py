@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cli import handover, monitor
-from effects import defects
+from effects import defects, vintage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +63,7 @@ def test_a_monitor_that_breaks_leaves_its_traceback_and_ends(
     def breaks(*_args: object) -> None:
         broken()
 
+    monkeypatch.setattr(vintage, "watch", lambda: None)  # this process is not the monitor's
     monkeypatch.setattr("_socket.socket", lambda fileno: fileno)
     monkeypatch.setattr(handover, "receive", received)
     monkeypatch.setattr(monitor, "Monitor", breaks)
