@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
 SEEN = ("usr", "etc", "proc", "sys", "dev", str(HERE)[1:])  # of the machine, inside
 LINKS = ("bin", "sbin", "lib", "lib64")
+LISTENING = "until netstat -lnt | grep -q :80; do :; done"  # each nc serves one client
 
 
 def there(net: Net, *words: str | Path) -> str:
@@ -80,7 +81,9 @@ def test_a_network_works_in_a_chroot_name_port_and_all(net: Net, inside: Docker)
     inside.ok("run", "-d", "--name", "peer", "-net", "n1", "busybox", "sleep", "1000")
 
     assert "192.168.77.2" in inside.ok("exec", "peer", "nslookup", "web")
+    inside.ok("exec", "web", "sh", "-c", LISTENING)
     assert inside.ok("exec", "peer", "sh", "-c", "nc web 80 </dev/null") == "hello\n"
+    inside.ok("exec", "web", "sh", "-c", LISTENING)
     assert net.lab.neighbour.ask(net.lab.HOST, 8080) == "hello"
     assert mounts(net) == before
     inside.ok("rm", "-f", "web", "peer")
