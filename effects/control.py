@@ -100,11 +100,9 @@ class Connection:
         """
         flags = _socket.MSG_CMSG_CLOEXEC | (0 if wait else _socket.MSG_DONTWAIT)
         try:
-            data, ancillary, said, _ = self.sock.recvmsg(_MAX_PACKET, _socket.CMSG_SPACE(_MAX_FDS * 4), flags)
+            data, ancillary, said = self._take(flags)
         except BlockingIOError:
             return None
-        except ConnectionResetError:
-            return CLOSED, None, []
         fds = _descriptors(ancillary)
         if not data:
             return CLOSED, None, fds
@@ -116,6 +114,14 @@ class Connection:
         except BadPacket:
             close_all(fds)
             raise
+
+    def _take(self, flags: int) -> tuple[bytes, list[tuple[int, int, bytes]], int]:
+        room = _MAX_PACKET, _socket.CMSG_SPACE(_MAX_FDS * 4)
+        try:
+            return self.sock.recvmsg(*room, flags)[:3]
+        except ConnectionResetError:
+            # The other side went without reading all of ours. Linux says so once, before what it had still sent: an exit code.
+            return self.sock.recvmsg(*room, flags)[:3]
 
     def shut(self) -> None:
         """End it in both directions; the descriptor stays open."""

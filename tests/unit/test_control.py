@@ -293,6 +293,19 @@ def test_the_end_of_a_client_is_told_once_also_if_a_message_noticed_it_first(
     assert serve_nothing(server)
 
 
+@pytest.mark.parametrize("wait", [False, True])
+def test_the_last_word_is_heard_though_what_we_said_was_not(
+    server: Server, join: Join, *, wait: bool
+) -> None:
+    connection, client = join()
+    connection.send_packet(b"E")  # the container's stdin has ended, which the monitor no longer reads
+    server.tell(client, {"event": "exit", "code": 0})
+    server.drop(client)
+
+    assert connection.receive(wait=wait) == (control.JSON, {"event": "exit", "code": 0}, [])
+    assert connection.receive(wait=wait) == (control.CLOSED, None, [])
+
+
 def test_output_is_held_as_long_as_a_client_asks_and_lives(server: Server, join: Join) -> None:
     connection, _ = join()
     for op, held in (("hold", True), ("go", False), ("hold", True)):
