@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from eventstore.event import Event
     from machine.subjects import Host
 
-VERBS = ("probe", "do", "undo", "change", "exit_status")
+VERBS = ("probe", "do", "undo", "change", "exit_status", "oom_kills")
 UNSET_LOGIN = 4294967295  # /proc/self/loginuid of a process that nobody logged in for
 
 

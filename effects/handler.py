@@ -55,6 +55,10 @@ class Effects:
         """How the process of these facts ended, where the kernel can still tell: 0.., or -signal."""
         return self._host.exit_status(facts) if facts.get("pid") else None
 
+    def oom_kills(self, facts: Facts) -> int:
+        """How often the kernel killed in the cgroup of these facts for want of memory."""
+        return self._host.oom_kills(facts)
+
     def do(self, kind: str, spec: Spec) -> Facts | Failure:
         """Make it, unless it is there already."""
         handler = self._handlers[kind]

@@ -161,6 +161,9 @@ if TYPE_CHECKING:
         def exit_status(self, identity: Facts) -> int | None:
             """How a process ended that nobody has reaped yet, as os.waitstatus_to_exitcode tells it; else None."""
 
+        def oom_kills(self, cgroup: Facts) -> int:
+            """How often the kernel killed in the cgroup of these facts for want of memory; 0 where it is gone."""
+
         def has_execed(self, identity: Facts) -> bool:
             """Whether it lives and runs a program of its own: not what its fork left it as."""
 

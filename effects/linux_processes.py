@@ -128,7 +128,6 @@ class Processes:
         return int(fields[_START]) == identity["start"] and not int(fields[_FLAGS]) & _PF_FORKNOEXEC
 
     def oom_kills(self, cgroup: Facts) -> int:
-        """How often the kernel killed in this cgroup (by its facts) for want of memory."""
         directory = cgroup_tree.places(cgroup)["dirs"].get("memory")
         if directory is None:
             return 0
@@ -136,7 +135,9 @@ class Processes:
         try:
             with open(f"{directory}/{'memory.events' if version2 else 'memory.oom_control'}", "rb") as file:
                 counts = dict(line.split() for line in file)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENODEV):  # removed; removed since it was opened
+                raise
             return 0
         return int(counts.get(b"oom_kill", 0))
 

@@ -173,10 +173,10 @@ def restart_now(world: World, container_id: str, now_up: int) -> Decision:
 def ending(status: int | None, *, oom: bool = False) -> dict[str, Any]:
     """Arguments of `note_exit` from a status as os.waitstatus_to_exitcode gives it.
 
-    A shell's codes: 128 + n by signal n. None: nobody could learn it.
+    A shell's codes: 128 + n by signal n. None: nobody could learn it. `oom`: the kernel has killed in its cgroup.
     """
     if status is None:
-        return {"code": None, "reason": "lost: monitor"}
+        return {"code": None, "reason": "oom" if oom else "lost: monitor"}
     if status >= 0:
         return {"code": status, "reason": "oom" if oom and status else "exit"}
     return {"code": 128 - status, "signal": -status, "reason": "oom" if oom else "signal"}

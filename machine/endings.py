@@ -53,6 +53,8 @@ class Endings(Words):
         return f"{text} Nobody asked mydocker for it: the signal came from inside, or from elsewhere on the host."
 
     def _by_oom(self, e: Any) -> str:
+        if e.code is None:
+            return f"{self._unwatched(e)} The kernel had killed in it for want of memory."
         limit = self.c.setting("limits").get("memory")
         reached = f"it had reached its memory limit of {size_words(limit)}" if limit else "memory had run out"
         return f"The kernel killed it{self.at(e)}{self.lasted(e)}: {reached} ({code_words(e.code)})."

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         ) -> dict[str, Any] | Failure: ...
         def change(self, kind: str, spec: dict[str, Any]) -> dict[str, Any] | Failure: ...
         def exit_status(self, facts: dict[str, Any]) -> int | None: ...
+        def oom_kills(self, facts: dict[str, Any]) -> int: ...
 
 
 class Engine:
@@ -118,9 +119,13 @@ class Engine:
             elif self.effects.probe(row.kind, row.spec, row.facts) is None:
                 # Lost before its gate was opened, its program never ran: `settle` makes it anew.
                 if row.kind == "init" and isinstance(subject, Container) and subject.holding("release"):
-                    ending = decide.ending(self.effects.exit_status(row.facts))
-                    self.decide(decide.note_exit, subject.id, why=why, **ending)
+                    self._note_exit(subject, row.facts, why=why)
                 self._record(stream, EffectLost(kind=row.kind, key=row.key), why=why)
+
+    def _note_exit(self, c: Container, init: dict[str, Any], *, why: str) -> None:
+        oom = c.cgroup is not None and self.effects.oom_kills(c.cgroup) > 0
+        ending = decide.ending(self.effects.exit_status(init), oom=oom)
+        self.decide(decide.note_exit, c.id, why=why, **ending)
 
     def _try_again(self, subject: Subject, row: Held, *, why: str) -> None:
         """What could not be made under a live container, or for a network, may be possible by now."""

@@ -49,7 +49,7 @@ VERBS = (
 EXIT_REASONS = {
     "exit": "it ended by itself, with a code",
     "signal": "a signal ended it; the code is 128 + its number",
-    "oom": "the kernel killed it because its memory limit was reached",
+    "oom": "the kernel killed in it for want of memory; where the code is unknown, that is all that could be learnt",
     "lost: monitor": "it ended while nobody watched it; the code is unknown unless somebody could still tell it",
     "lost: moved": "the root was moved or copied away from under it; the code is unknown",
     "lost: reboot": "the machine went down under it; the code is unknown",

@@ -101,6 +101,10 @@ def _stop(e: Any) -> str:
 
 
 def _exited(e: Any) -> str:
+    if e.reason == "oom" and e.code is None:
+        return (
+            f"{EXITS['lost: monitor']}, after the kernel had killed in it for want of memory, {_code(e.code)}"
+        )
     if e.reason == "signal":
         return f"ended by {signal_name(e.signal)}, {_code(e.code)}"
     return f"{EXITS.get(e.reason, f'ended ({e.reason})')}, {_code(e.code)}"

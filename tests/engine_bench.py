@@ -16,6 +16,10 @@ from tests.memory_journal import Clock, Lines, MemoryJournal
 C1 = container_id("a")
 STREAM = f"container/{C1}"
 LIMIT = 100  # effects; no test here needs half of them
+FACTS: dict[str, dict[str, Any]] = {
+    "init": {"pid": 4711, "start": 1, "boot": BOOT},
+    "cgroup": {"leaf": "a leaf"},
+}
 
 
 class Refusal:
@@ -34,6 +38,7 @@ class FakeEffects:
         self.asked: list[str] = []
         self.undone: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}  # kind -> specification, facts
         self.status: int | None = None
+        self.ooms = 0
         self.before: Callable[[], None] = lambda: None  # called before each effect
 
     def probe(self, kind: str, spec: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any] | None:
@@ -42,8 +47,7 @@ class FakeEffects:
         return {} if kind in self.there else None
 
     def do(self, kind: str, spec: dict[str, Any]) -> Any:
-        facts = {"pid": 4711, "start": 1, "boot": BOOT} if kind == "init" else {}
-        return self._answer("do", kind, facts)
+        return self._answer("do", kind, dict(FACTS.get(kind, {})))
 
     def undo(self, kind: str, spec: dict[str, Any], facts: dict[str, Any]) -> Any:
         self.undone[kind] = (spec, facts)
@@ -54,6 +58,9 @@ class FakeEffects:
 
     def exit_status(self, facts: dict[str, Any]) -> int | None:
         return self.status
+
+    def oom_kills(self, facts: dict[str, Any]) -> int:
+        return self.ooms if facts == FACTS["cgroup"] else 0
 
     def _answer(self, verb: str, kind: str, facts: dict[str, Any]) -> Any:
         self.before()

@@ -30,7 +30,8 @@ LIMIT = 2000  # changes; a whole life of a container takes some hundred and fift
 
 OBSERVATIONS = frozenset({
     *("exists", "read_file", "read_link", "subdirs", "get_mark", "hierarchies", "pids_in", "wait_control"),
-    *("held_init", "adopt_init", "is_alive", "exit_status", "has_execed", "held_root"),
+    *("held_init", "adopt_init", "is_alive", "exit_status", "oom_kills", "has_execed"),
+    "held_root",
     *("link", "links", "addresses", "chains", "rules", "element_data", "has_elements", "owned_elements"),
     *("processes_with", "process_with", "dying", "free_port", "base_chains"),
 })  # fmt: skip
@@ -182,6 +183,9 @@ class FakeHost(FakeFiles, FakeNetwork):
         if process is None or process.state != "zombie":
             return None
         return os.waitstatus_to_exitcode(process.status)
+
+    def oom_kills(self, cgroup: Facts) -> int:
+        return 0
 
     def has_execed(self, identity: Facts) -> bool:
         process = self.kernel.find(identity)

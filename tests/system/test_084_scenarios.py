@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -129,6 +130,25 @@ def test_s09_ps_stop_and_start_agree_when_it_ended_with_its_monitor(machine: Mac
     machine.ok("start", "k")
     assert states(machine) == {"k": "running"}
     claims.hold(machine, "S09")
+
+
+def test_that_the_kernel_killed_for_want_of_memory_is_known_without_a_monitor(machine: Machine) -> None:
+    go = machine.root.parent / "go"
+    go.mkdir()
+    script = "until [ -e /go/now ]; do sleep 0.01; done; exec tail /dev/zero"
+    run(machine, "k", "-m", "20m", "-v", f"{go}:/go", "busybox", "sh", "-c", script)
+    first = pid(machine, "k")
+    machine.kill(monitor(machine, "k"))
+    (go / "now").touch()
+    waiting.ended(first)
+
+    machine.ok("replay")
+    state = machine.inspect("k")["State"]
+    assert (state["ExitReason"], state["OOMKilled"]) == ("oom", True)
+    assert state["ExitCode"] in (137, 255)  # as long as nobody has reaped it, its code can be learnt
+    assert re.search(
+        "had killed in it for want of memory|had reached its memory limit", machine.ok("why", "k")
+    )
 
 
 @pytest.mark.parametrize("words", [("kill", "k"), ("rm", "-f", "k"), ("stop", "-t", "0", "k")], ids=" ".join)

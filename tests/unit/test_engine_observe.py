@@ -42,14 +42,22 @@ def test_what_the_kernel_lost_is_noted_and_made_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "reason"), [(None, None, "lost: monitor"), (3, 3, "exit"), (-9, 137, "signal")]
+    ("status", "ooms", "code", "reason"),
+    [
+        (None, 0, None, "lost: monitor"),
+        (3, 0, 3, "exit"),
+        (-9, 0, 137, "signal"),
+        (-9, 1, 137, "oom"),
+        (None, 2, None, "oom"),
+        (0, 1, 0, "exit"),  # a child of its was killed, and it went on
+    ],
 )
 def test_a_process_that_is_gone_has_exited_with_what_can_still_be_told(
-    status: int | None, code: int | None, reason: str
+    status: int | None, ooms: int, code: int | None, reason: str
 ) -> None:
     bench = Bench().running()
     bench.effects.there -= {"init", "release", "root_link"}
-    bench.effects.status = status
+    bench.effects.status, bench.effects.ooms = status, ooms
     before = len(bench.lines.lines)
     bench.engine.observe(STREAM, why="replay")
 

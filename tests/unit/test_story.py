@@ -101,6 +101,10 @@ def test_effects_are_told_in_words(event: Event, told: str) -> None:
         ({"code": 3}, "ended by itself, code 3"),
         ({"code": 137, "signal": 9, "reason": "signal"}, "ended by SIGKILL, code 137"),
         ({"code": 137, "signal": 9, "reason": "oom"}, "was killed for want of memory, code 137"),
+        (
+            {"code": None, "reason": "oom"},
+            "ended while nobody watched it, after the kernel had killed in it for want of memory, its code unknown",
+        ),
         ({"code": None, "reason": "lost: monitor"}, "ended while nobody watched it, its code unknown"),
         ({"code": None, "reason": "lost: reboot"}, "went down with the machine, its code unknown"),
         ({"code": 1, "reason": "of a later engine"}, "ended (of a later engine), code 1"),

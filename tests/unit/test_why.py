@@ -242,6 +242,8 @@ def test_a_stop_whose_time_was_over_is_told_with_what_the_engine_did_for_whom() 
         ({"code": 139, "signal": 11, "reason": "signal"}, " That is a crash of its program; nobody asked mydocker for it."),
         ({"code": 137, "signal": 9, "reason": "signal"}, "Nobody asked mydocker for it: the signal came from inside, or from elsewhere on the host."),
         ({"code": 137, "signal": 9, "reason": "oom"}, ": it had reached its memory limit of 64 MiB (code 137)."),
+        ({"code": None, "reason": "oom"}, "as its monitor had died. "),
+        ({"code": None, "reason": "oom"}, "and counts as a failure. The kernel had killed in it for want of memory."),
         ({"code": None, "reason": "lost: monitor"}, "It ended while nobody watched it, as its monitor had died. "),
         ({"code": None, "reason": "lost: monitor"}, "its code is unknown, and counts as a failure."),
         ({"code": 5, "reason": "lost: monitor"}, "; its code was 5."),
