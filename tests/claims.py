@@ -27,14 +27,19 @@ class Found:
         self.rows = [line.split() for line in rows]
         self.ids = {row[0] for row in self.rows}
         self.live = {int(row[3]): row[0] for row in self.rows if len(row) > 3}
-        self.inspected: list[dict[str, Any]] = (
-            json.loads(machine.ok("inspect", *sorted(self.ids))) if self.ids else []
-        )
+        done = machine("inspect", *sorted(self.ids)) if self.ids else None
+        self.refused = done.stderr if done is not None and done.returncode else ""
+        self.inspected: list[dict[str, Any]] = [] if done is None or self.refused else json.loads(done.stdout)
         self.events = machine.events()
 
     def outcome(self) -> str:
         """What a user finds."""
         return ", ".join(sorted(f"{row[2]} {row[1]}" for row in self.rows)) or "nothing"
+
+
+def _what_is_listed_is_there(found: Found) -> list[str]:
+    """One that removes itself may have gone between the two questions: then it is not listed the next time."""
+    return [found.refused] if found.refused else []
 
 
 def _nothing_hangs(found: Found) -> list[str]:
@@ -120,6 +125,7 @@ def _the_history_explains_all(found: Found) -> list[str]:
 
 # Each tells what is wrong. A new kind of resource adds one that looks for what nobody owns.
 CLAIMS: list[Callable[[Found], list[str]]] = [
+    _what_is_listed_is_there,
     _nothing_hangs,
     _what_is_said_to_run_does,
     _nothing_runs_unsaid,

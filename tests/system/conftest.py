@@ -100,9 +100,10 @@ class Docker:
         return found[0]
 
     def events(self) -> list[dict[str, Any]]:
-        """The journal's lines, in order."""
+        """The journal's lines, in order; a line that is just being written has no end yet."""
         files = sorted((self.seen / "journal").glob("0*.jsonl"))
-        return [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
+        texts = [file.read_bytes().rpartition(b"\n")[0] for file in files]
+        return [json.loads(line) for text in texts for line in text.splitlines()]
 
     @property
     def root_id(self) -> str:
