@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MONITORS = "monitors"  # the leaf beside the containers' that their monitors move to
 SERVERS = "servers"  # and the one of the name servers
 _TRIES = 50  # of making a directory whose parent others remove when they find it empty
-_DYING = 2.0  # seconds that an ended process may hold its cgroup
+_DYING = 10.0  # seconds that an ended process may hold its cgroup
 _KILLING = 10.0
 # While we make it and enter it, others may remove a leaf that they find empty: it is gone before we open a file of it,
 # or after that; or somebody makes it again, and it takes nobody yet, since its cpuset is empty.
@@ -124,11 +124,12 @@ def remove(host: Host, leaves: list[str]) -> None:
             _remove_below(host, leaf)
     for leaf in leaves:
         parent = leaf.rpartition("/")[0]
-        if not _removed(host, parent) and not (
-            all(_unused_removed(host, f"{parent}/{name}") for name in (MONITORS, SERVERS))
-            and _removed(host, parent)
-        ):
+        if _removed(host, parent):
+            continue
+        if not _unused_removed(host, f"{parent}/{MONITORS}"):
             return  # others live; where they live in one hierarchy, they live in all
+        if _unused_removed(host, f"{parent}/{SERVERS}"):
+            _removed(host, parent)
 
 
 def remove_unused(host: Host, hierarchies: list[Hierarchy], parent: str, name: str) -> None:

@@ -49,6 +49,20 @@ def test_with_the_last_container_goes_what_an_ended_process_has_not_quite_left(
     assert not any(host.exists(f"{one['path']}/{PARENT}") for one in kinds)
 
 
+def test_what_a_killed_monitor_was_in_goes_from_all_hierarchies_though_a_name_server_lives(
+    host: FakeHost,
+) -> None:
+    kinds = host.hierarchies()
+    process = host.kernel.add_process({})
+    process.state, process.cgroups = "running", leaves(host)
+    for leaf in (cgroup_tree.MONITORS, "container"):
+        cgroup_tree.make(host, kinds, PARENT, leaf, {})
+    cgroup_tree.remove(host, [f"{one['path']}/{PARENT}/container" for one in kinds])
+
+    assert leaves(host, cgroup_tree.MONITORS) == []
+    assert len(leaves(host)) == len(kinds)
+
+
 def test_with_the_last_who_leaves_goes_what_an_ended_process_has_not_quite_left(host: FakeHost) -> None:
     facts = cgroup_tree.facts_of(host, host.hierarchies(), f"{PARENT}/{NAME}")
     for node in leaves(host):
