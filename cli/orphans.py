@@ -6,7 +6,7 @@ import os
 
 from cli.report import line_of, say
 from cli.session import Session
-from effects import failpoints, net_links
+from effects import cgroup_tree, failpoints, net_links
 from effects.linux import LinuxHost
 from machine import decide_host, plan_network
 
@@ -109,6 +109,9 @@ def remove(session: Session, *, why: str) -> tuple[list[str], list[str]]:
         except OSError as error:  # a mount lies there, say: that keeps no other from being removed
             say(f"cannot remove {path}: {line_of(error)}")
             failed.append(path)
+    if session.places is not None:
+        # Of a monitor that was killed once nothing was left to be undone.
+        cgroup_tree.remove_unused(host, host.hierarchies(), session.places.cgroup, cgroup_tree.MONITORS)
     return removed, failed
 
 

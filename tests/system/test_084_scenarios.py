@@ -10,6 +10,8 @@ import subprocess
 
 import pytest
 
+from effects import cgroup_tree
+from effects.linux import LinuxHost
 from tests import claims, waiting
 from tests.kills import until_it_stands
 from tests.machines import Machine
@@ -352,3 +354,17 @@ def test_what_the_kernel_no_longer_has_is_noted_as_lost_and_made_again(machine: 
     assert "root link" in machine.ok("why", "k")
     assert json.loads(machine.ok("inspect", "k"))[0]["Leftovers"] == []
     claims.hold(machine, "lost")
+
+
+def test_of_a_monitor_killed_when_nothing_was_left_to_be_undone_no_cgroup_stays(machine: Machine) -> None:
+    until(lambda: machine.cgroups() == [], "cgroups stay")
+    child = os.fork()
+    if child == 0:
+        try:  # as it does, before it is killed
+            cgroup_tree.enter(LinuxHost(), f"mydocker-{machine.root_id}", cgroup_tree.MONITORS)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert machine.cgroups() != []
+    machine.ok("replay")
+    assert machine.cgroups() == []
