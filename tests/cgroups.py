@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from tests import waiting
@@ -21,8 +22,9 @@ def of(root_id: str) -> list[Path]:
     note(root_id)
     parent = f"mydocker-{root_id}"
     tops = [*TOP.glob(parent), *TOP.glob(f"*/{parent}")]
-    below = [path for top in tops for path in top.rglob("*") if path.is_dir()]
-    return [*sorted(below, key=lambda path: -len(path.parts)), *tops]
+    # Unlike `rglob` it minds no directory that is removed while we look.
+    found = [Path(path) for top in tops for path, _, _ in os.walk(top)]
+    return sorted(found, key=lambda path: -len(path.parts))
 
 
 def members(root_id: str) -> set[int]:
