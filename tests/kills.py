@@ -40,6 +40,7 @@ IMPORT: Words = ("import", "busybox.tar", "copy")
 MONITOR_DIES: Words = ("!monitor",)
 STRAY: Words = ("!stray",)  # a layer that no event tells of
 FLUSH: Words = ("!flush",)  # the firewall, and the bridge of n1
+HOME: Words = ("!home",)  # nothing, until its monitor has left the session of its command
 HALF: Words = ("!killed before write the tar", "commit", "k", "copy")
 
 
@@ -124,7 +125,7 @@ COMMANDS = [
         ("start", "k"),
         monitor="own",
     ),
-    Command("rm -f, -p", (NET, RUN_ON_NET), ("rm", "-f", "k"), monitor="before"),
+    Command("rm -f, -p", (NET, RUN_ON_NET, HOME), ("rm", "-f", "k"), monitor="before"),
     Command("replay, -p", (NET, RUN_ON_NET, FLUSH), ("replay",), monitor="before"),
     Command("replay, -p, alone", (NET, RUN_ON_NET, MONITOR_DIES, FLUSH), ("replay",), monitor="own"),
     Command("replay", (RUN, HALF, MONITOR_DIES, STRAY), ("replay",), monitor="own"),

@@ -8,8 +8,10 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from effects import cgroup_tree
 from tests import cgroups, network_claims
 from tests.system.conftest import PROGRAM, Docker
+from tests.waiting import until
 
 # Of the tests' own network namespace.
 FORWARDING = (Path("/proc/sys/net/ipv4/ip_forward"), Path("/proc/sys/net/ipv6/conf/all/forwarding"))
@@ -56,6 +58,10 @@ class Machine(Docker):
             case "!flush":
                 subprocess.run(["nft", "flush", "ruleset"], check=True)
                 subprocess.run(["ip", "link", "del", "n1"], check=True)
+            case "!home":
+                home = f"/mydocker-{self.root_id}/{cgroup_tree.MONITORS}\n"
+                place = Path(f"/proc/{self.inspect(name)['State']['MonitorPid']}/cgroup")
+                until(lambda: home in place.read_text(), "its monitor stays where it was")
             case _:
                 raise AssertionError(what)
 
