@@ -12,7 +12,7 @@ from tests.machines import Machine
 from tests.network_claims import servers, unowned
 from tests.waiting import until
 
-SETTLED = 5.0  # seconds for what is on its way
+SETTLED = 30.0  # seconds for what is on its way
 BUSY = ("creating", "starting", "stopping", "removing", "restarting")
 
 
