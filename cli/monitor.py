@@ -85,9 +85,8 @@ class Monitor:
         failpoints.arm("monitor", request["failpoint"])
         self.given = Given(request)
         self.stream = self.given.stream
-        self.retry_at = (
-            0  # CLOCK_BOOTTIME ns when the journal, which took no event, is tried again; 0: it takes them
-        )
+        # CLOCK_BOOTTIME ns when the journal, which took no event, is tried again; 0: it takes them.
+        self.retry_at = 0
         journal, world = self.given.read()
         self.container: Container = next(iter(world.containers.values()))
         self.host = LinuxHost()

@@ -47,9 +47,8 @@ MAX_DATA = 1 << 16
 _MAX_PACKET = 1 + MAX_DATA
 _MAX_FDS = 16
 _FILE = b"M"
-_MAX_FILE = (
-    32 << 20
-)  # execve takes 6 MiB of argv and environment at most; as JSON no more than six times that
+# execve takes 6 MiB of argv and environment at most; as JSON no more than six times that.
+_MAX_FILE = 32 << 20
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _TYPE = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
 _CONNECT_SECONDS = 10

@@ -20,12 +20,8 @@ _LINKS = (
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
 )
-_PTS = (
-    ("newinstance", None),
-    ("ptmxmode", "0666"),
-    ("mode", "0620"),
-    ("gid", "5"),
-)  # gid 5: tty, as in docker
+# gid 5: tty, as in docker
+_PTS = (("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5"))
 _NULL = (1, 3)
 # Of a privileged container's host devices, what the container has of its own.
 _OWN = {"pts", "shm", "mqueue", "fd", "console", "ptmx", "stdin", "stdout", "stderr"}

@@ -28,9 +28,8 @@ STREAMS = ("stdout", "stderr")
 _LAYOUT = struct.Struct("<4sIQQQ")
 SIZE = _LAYOUT.size
 _NEVER = -(1 << 62)
-_GROUP_NS = (
-    5_000_000  # movements this close together share one record, so that a flood does not swell the index
-)
+# Movements this close together share one record, so that a flood does not swell the index.
+_GROUP_NS = 5_000_000
 
 
 def log_name(stream: str, age: int) -> str:

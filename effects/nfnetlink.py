@@ -49,9 +49,8 @@ _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS, _LIST_ELEM = 1, 2, 3, 1
 _ELEM_KEY, _ELEM_DATA, _ELEM_USERDATA, _ELEM_KEY_END, _DATA_VALUE = 1, 2, 6, 10, 1
 _UDATA_COMMENT = 0  # NFTNL_UDATA_RULE_COMMENT and NFTNL_UDATA_SET_ELEM_COMMENT: type, length, text
 _MOST = 200  # elements of one message: the length of an attribute has 16 bits
-_ANSWERS = (
-    32  # elements asked for at once: each is answered by itself, and answers wait in a buffer of limited size
-)
+# Elements asked for at once: each is answered by itself, and answers wait in a buffer of limited size.
+_ANSWERS = 32
 _HEAD = struct.Struct(">BBH")  # nfgenmsg: family, version, resource id
 
 

@@ -36,9 +36,8 @@ _CHUNK = 1 << 16
 
 # <asm-generic/ioctls.h>; `termios` has most of them, but is one more module to load
 _TCGETS, _TIOCSWINSZ, _FIONREAD, _TIOCGPTPEER = 0x5401, 0x5414, 0x541B, 0x5441
-_TERMIOS = struct.Struct(
-    "4IB19s"
-)  # struct termios of the kernel: input, output, control, local flags, line, c_cc
+# The kernel's struct termios: input, output, control and local flags, line discipline, c_cc.
+_TERMIOS = struct.Struct("4IB19s")
 _ICANON, _VEOF = 2, 4
 
 
@@ -256,9 +255,8 @@ class Stdio:
             for base, fd in log.open_from():
                 server.tell(client, {"event": "file", "stream": log.stream, "base": base}, (fd,))
         except OSError:
-            server.hang_up(
-                client
-            )  # better no connection than one with a hole in it; the log is not concerned
+            # Better no connection than one with a hole in it; the log is not concerned.
+            server.hang_up(client)
 
     def _tell_stdin_closed(self) -> None:
         if self.server is None:

@@ -44,9 +44,8 @@ class RunState:
     def __init__(self, lock: Lock) -> None:
         self.lock = lock
         self.boot = boot_id()
-        self.found = (
-            0  # how many recoveries it saw the outcome of; another one means that somebody has recovered
-        )
+        # How many recoveries it saw the outcome of; another one means that somebody has recovered.
+        self.found = 0
         self._known = b""  # head and recovery, as they were last seen
 
     def current(self) -> bool:

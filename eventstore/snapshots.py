@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 FOLDER = "snap"
 _KEPT = 2
 _SUFFIX, _BASE = ".snap", ".base"
-_SEGMENT, _PLACE = (
-    slice(20),
-    slice(21, 41),
-)  # of a name: the segment that is read next, and behind which event it is
+# Of a name: the segment that is read next, and behind which event it is.
+_SEGMENT, _PLACE = slice(20), slice(21, 41)
 
 
 class Snapshots:

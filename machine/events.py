@@ -32,9 +32,9 @@ class ContainerCreated(Event, tag="container.created"):
 class ContainerStartRequested(Event, tag="container.start_requested"):
     """With what nobody else has from now on: addresses and ports. See `machine.networks`."""
 
-    endpoints: list[dict[str, Any]] = []  # noqa: RUF012 - a default that is never changed
-    ports: list[dict[str, Any]] = []  # noqa: RUF012 - a default that is never changed
-    netns: dict[str, Any] = {}  # noqa: RUF012 - id, hostname, and pid, start, boot of whose namespace it joins
+    endpoints: list[dict[str, Any]] = []
+    ports: list[dict[str, Any]] = []
+    netns: dict[str, Any] = {}  # id, hostname, and pid, start, boot of whose namespace it joins
 
 
 class ContainerMonitored(Event, tag="container.monitored"):
@@ -79,8 +79,8 @@ class ContainerRestartRequested(Event, tag="container.restart_requested"):
 
     delay: int = 0
     cause: str = "restart policy"
-    endpoints: list[dict[str, Any]] = []  # noqa: RUF012 - a default that is never changed
-    ports: list[dict[str, Any]] = []  # noqa: RUF012 - a default that is never changed
+    endpoints: list[dict[str, Any]] = []
+    ports: list[dict[str, Any]] = []
 
 
 class ContainerRemoveRequested(Event, tag="container.remove_requested"):
@@ -101,15 +101,15 @@ class ContainerConnected(Event, tag="container.connected"):
     """One more network. `endpoint`: its place there, {} where it is not live; `ports`: all that it has now."""
 
     connection: dict[str, Any]
-    endpoint: dict[str, Any] = {}  # noqa: RUF012 - a default that is never changed
-    ports: list[dict[str, Any]] = []  # noqa: RUF012 - a default that is never changed
+    endpoint: dict[str, Any] = {}
+    ports: list[dict[str, Any]] = []
 
 
 class ContainerDisconnected(Event, tag="container.disconnected"):
     """One network less. `ports`: what remains."""
 
     network: str
-    ports: list[dict[str, Any]] = []  # noqa: RUF012 - a default that is never changed
+    ports: list[dict[str, Any]] = []
     name: str = ""  # of the network
 
 
@@ -159,7 +159,7 @@ class EffectDone(Event, tag="effect.done"):
     verb: str  # do, undo, change
     kind: str
     key: str
-    facts: dict[str, Any] = {}  # noqa: RUF012 - a default that is never changed
+    facts: dict[str, Any] = {}
 
 
 class EffectFailed(Event, tag="effect.failed"):
@@ -216,7 +216,7 @@ class NetworkCreated(Event, tag="network.created"):
     device: str
     subnets: list[dict[str, Any]]
     internal: bool = False
-    labels: dict[str, str] = {}  # noqa: RUF012 - a default that is never changed
+    labels: dict[str, str] = {}
 
 
 class NetworkRemoveRequested(Event, tag="network.remove_requested"):
@@ -262,10 +262,8 @@ class HostBooted(Event, tag="host.booted"):
     machine: str
     root: int = 0  # inode of its journal's directory
     path: str = ""
-    spaces: list[int] = []  # noqa: RUF012 - a default that is never changed
-    id: str = (
-        ""  # of the root in names of cgroups and devices, since it was adopted; else the journal's says it
-    )
+    spaces: list[int] = []
+    id: str = ""  # the root's in names of cgroups and devices, since it was adopted; else the journal's
     run: str = ""  # the run directory of this boot
 
 

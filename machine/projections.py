@@ -14,11 +14,8 @@ if TYPE_CHECKING:
 HEALTH_WORDS = {"starting": "health: starting"}  # docker's, where the status alone would not do
 UNKNOWN_EXIT = 255  # shown for an exit that nobody could learn; never 0
 NOT_FOUND = (2, 20)  # ENOENT, ENOTDIR
-NOT_INVOKED = (
-    "exec",
-    "user",
-    "cwd",
-)  # steps of the container's own program; a test holds them to effects.last_stage
+# Steps of the container's own program; a test holds them to effects.last_stage.
+NOT_INVOKED = ("exec", "user", "cwd")
 
 
 def exit_code(c: Container) -> int:

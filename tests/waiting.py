@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
-LOOK = (
-    0.02  # seconds between two looks at what the kernel tells nobody of: /proc, a cgroup's directory, a mount
-)
+# Seconds between two looks at what the kernel tells nobody of: /proc, a cgroup's directory, a mount.
+LOOK = 0.02
 ANYWAY = 0.25  # the same where it tells: what was waited for may come in another way after all
 _CHANGED = 0x2 | 0x80 | 0x100 | 0x200  # IN_MODIFY, IN_MOVED_TO, IN_CREATE, IN_DELETE of inotify(7)
 _libc = ctypes.CDLL(None, use_errno=True)
