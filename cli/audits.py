@@ -8,7 +8,7 @@ from cli.accounts import actor
 from cli.names import Names
 from cli.past import to_sift
 from cli.progress import counted
-from cli.render import Column, listing, local_time
+from cli.render import Column, cut, listing, local_time
 from cli.report import echo
 from cli.sifting import Sieve
 from cli.travel import last_event
@@ -17,6 +17,7 @@ from machine import acts
 from machine.errors import InvalidValue
 from machine.settings import SHORT
 from machine.story import sentence
+from machine.words import count_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,9 +89,9 @@ def _row(event: Any, names: Names, *, whole: bool) -> dict[str, Any]:
         "TimeNano": event.ts,
         "Actor": f"{engine}{actor(event.by)}",
         "On": names.of(event.s),
-        "What": what if whole else _cut(what),
+        "What": what if whole else cut(what, WIDE),
         "Cause": event.why,
-        "Command": command if whole else _cut(command),
+        "Command": command if whole else cut(command, WIDE),
         "Uid": event.by.get("uid"),
         "Login": event.by.get("login"),
         "Pid": event.by.get("pid"),
@@ -101,10 +102,6 @@ def _row(event: Any, names: Names, *, whole: bool) -> dict[str, Any]:
         "Op": event.op,
         "Group": "",
     }
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= WIDE else f"{text[: WIDE - 3]}..."
 
 
 # --- how they are shown --------------------------------------------------------------------------------
@@ -140,8 +137,7 @@ def _grouped(found: Iterable[dict[str, Any]], form: str, by: str) -> None:
             _lines(listing(flat, COLUMNS, form, fields=FIELDS))
         return
     for place, (name, group) in enumerate(ordered.items()):
-        count = f"{len(group)} event{'s' if len(group) > 1 else ''}"
-        _lines([*([""] if place else []), *_heading(name, count, group)])
+        _lines([*([""] if place else []), *_heading(name, count_of(len(group), "event"), group)])
         _lines(listing(group, COLUMNS))
 
 

@@ -8,6 +8,7 @@ import sys
 from cli.report import line_of
 from cli.session import Session
 from effects import failpoints, layers
+from eventstore.segments import sync_directory
 from machine import decide_store, parse
 from machine.errors import BrokenImage, ImageInUse, NoSuchImage
 from machine.events import ImagePublished, LayerPublished
@@ -137,7 +138,7 @@ def remove_image(session: Session, name: str, *, force: bool) -> None:
     failpoints.step("remove ROOT/IMAGE.tar")
     if has_tar:
         os.unlink(tar)
-        layers.sync_directory(session.root)
+        sync_directory(session.root)
     if known:
         for event in engine.decide(decide_store.remove_image, name, force=force):
             if event.s.startswith("layer/"):

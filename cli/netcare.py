@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from machine.subjects import Container
 
 WAIT = 20_000  # milliseconds for the helper, which may have to wait for another command
-_SIGKILL = 9
 
 
 def mend(engine: Engine, c: Container) -> None:
@@ -39,7 +38,7 @@ def mend(engine: Engine, c: Container) -> None:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         if not poll.poll(WAIT):
-            syscalls.pidfd_send_signal(pidfd, _SIGKILL)
+            syscalls.pidfd_send_signal(pidfd, syscalls.SIGKILL)
     finally:
         os.close(pidfd)
     os.waitpid(pid, 0)

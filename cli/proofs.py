@@ -10,6 +10,7 @@ import tempfile
 from cli.travel import NOW, Moment, Traveller
 from eventstore import plainjson, seal
 from eventstore.seal import BadHead, Head, SignatureFailed
+from eventstore.segments import sync_directory
 from eventstore.snapshots import Snapshots
 from machine.errors import MachineError
 from machine.world import World
@@ -124,11 +125,7 @@ def write_head(path: str, head: Head, key: str | None, directory: str, report: R
         os.rename(signature, f"{path}.sig")
     elif os.path.exists(f"{path}.sig"):
         os.unlink(f"{path}.sig")  # of the head that was here before
-    folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_directory(os.path.dirname(os.path.abspath(path)))
 
 
 def signed_text(head: Head, key: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from effects import layers
+from eventstore.segments import sync_directory
 from machine import decide_store
 from machine.events import ImagePublished
 
@@ -26,7 +27,7 @@ def finish_publishing(engine: Engine, job_id: str, *, why: str = "user") -> bool
         return False
     if found.st_ino != inode:
         return False
-    layers.sync_directory(os.path.dirname(path))  # the rename may not be on disk yet
+    sync_directory(os.path.dirname(path))  # the rename may not be on disk yet
     published: Decision = []
     if image:  # its layer is extracted by the first run, like that of any tar
         event = ImagePublished(name=image, layers=[], source=layers.source_of(path, found))

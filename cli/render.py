@@ -104,6 +104,11 @@ def _cell(value: object) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
+def cut(text: str, width: int) -> str:
+    """At most `width` characters of it, the last three of which are dots where some are missing."""
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
 def human_size(count: int) -> str:
     """Bytes in powers of 1000 and three digits, as docker's image sizes: 4.26MB."""
     return _scaled(count, 1000, _DECIMAL, digits=3)

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
-
 LIMITS = [
     value("memory", "-m", "--memory", "-mem", parse=quantities.memory, metavar="SIZE", help="Memory limit, such as 100m."),
     value("memory_swap", "--memory-swap", parse=quantities.memory_swap, metavar="SIZE", help="Memory and swap together; -1: no limit."),
@@ -38,11 +36,13 @@ ENVIRONMENT = [
     value("env_files", "--env-file", multiple=True, metavar="FILE", help="Variables from a file, one K=V a line."),
 ]  # fmt: skip
 
+DETACH_KEYS = value("detach_keys", "--detach-keys", parse=parse.detach_keys, default=b"\x10\x11", metavar="KEYS", help="Keys that leave it running (ctrl-p,ctrl-q).")  # fmt: skip
+
 TERMINAL = [
     flag("interactive", "-i", "--interactive", help="Keep stdin open."),
     flag("tty", "-t", "--tty", help="Give it a terminal."),
     flag("detach", "-d", "--detach", help="Run in the background and print the id."),
-    value("detach_keys", "--detach-keys", parse=parse.detach_keys, metavar="KEYS", help="Keys that leave it running (ctrl-p,ctrl-q)."),
+    DETACH_KEYS,
 ]  # fmt: skip
 
 PROCESS = [
@@ -153,8 +153,6 @@ class RunOptions:
         self.labels, self.security = dict(values.pop("labels")), dict(values.pop("security"))
         self.caps = kept(values.pop("cap_add"), values.pop("cap_drop"), privileged=values["privileged"])
         self.restart = values.pop("restart") or DEFAULTS["restart"]
-        keys = values.pop("detach_keys")
-        self.detach_keys = DETACH_KEYS if keys is None else keys
         self.__dict__.update(
             (name, list(given) if isinstance(given, tuple) else given) for name, given in values.items()
         )
@@ -258,8 +256,6 @@ class ExecOptions:
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.env, self.argv = environment_of(values), list(values.pop("argv"))
-        keys = values.pop("detach_keys")
-        self.detach_keys = DETACH_KEYS if keys is None else keys
         self.__dict__.update(values)
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cli.each import Wait
 
 _LONGEST = 86400.0  # seconds at a time: poll(2) counts milliseconds in an int, which is 24 days
+PATIENCE = 30.0  # seconds for a decision to be carried out that waits for nothing but its settler
 DYING = 1.0  # seconds for a process that has closed its connections to let go of its lock
 TARGET = 5.0  # seconds for a container in whose network another is to be
 

@@ -17,7 +17,7 @@ import select
 import time
 
 from cli import handover
-from effects import interpreter, vintage
+from effects import interpreter, syscalls, vintage
 from effects.control import JSON, Connection, close_all
 
 TYPE_CHECKING = False
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 HELPER = "cli.heir"
 PATIENCE = 20_000  # milliseconds for the helper, which may have to fold a long journal
 AGAIN = 30.0  # seconds until what failed is tried once more, though nothing has changed
-_SIGKILL = 9
 
 
 class Succession:
@@ -92,7 +91,7 @@ class Succession:
         finally:
             connection.close()
         if packet is None:
-            os.kill(pid, _SIGKILL)  # our child, not reaped yet: the pid is its own
+            os.kill(pid, syscalls.SIGKILL)  # our child, not reaped yet: the pid is its own
         os.waitpid(pid, 0)
         return packet[1] if packet is not None and packet[0] == JSON else None
 

@@ -6,6 +6,7 @@ from cli import proofs
 from cli.escape import json_line
 from eventstore import seal
 from eventstore.seal import SignatureFailed
+from machine.words import count_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Verdict:
     def lines(self) -> list[str]:
         """For people."""
         report = self._report
-        counted = f"{report.n} events in {report.segments} segment{'s' if report.segments > 1 else ''}"
+        counted = f"{report.n} events in {count_of(report.segments, 'segment')}"
         lines = [f"journal {report.journal}: {counted}"]
         if not report.findings:
             lines.append("every link, number, version, header and seal is as it was written")

@@ -46,7 +46,6 @@ _JOINED = (
     | syscalls.CLONE_NEWIPC
     | syscalls.CLONE_NEWNET
 )
-_SIGKILL = 9
 _PATIENCE = 10_000  # milliseconds
 _NOT_RUNNING = "the container is not running"
 
@@ -109,7 +108,7 @@ class Session:
             os.close(descriptor)
         if not _comes(born, control):
             # Not waited for: in a frozen container it dies when that is thawed.
-            syscalls.pidfd_send_signal(born.pidfd, _SIGKILL)
+            syscalls.pidfd_send_signal(born.pidfd, syscalls.SIGKILL)
             return None
         born.wait_ready()
         if self._size and born.terminal >= 0:
@@ -165,7 +164,7 @@ def _stay(control: _socket.socket, born: Newborn, *, leash: bool) -> int:
             poll.unregister(control)
             control.close()
             if leash:
-                _signal(born, _SIGKILL)
+                _signal(born, syscalls.SIGKILL)
     result = os.waitid(os.P_PIDFD, born.pidfd, os.WEXITED)
     assert result is not None
     signal = 0 if result.si_code == os.CLD_EXITED else result.si_status

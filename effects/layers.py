@@ -7,6 +7,7 @@ import os
 
 from effects import syscalls
 from eventstore.plainjson import dumps, loads
+from eventstore.segments import sync_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,15 +55,6 @@ def source_of(path: str, stat: os.stat_result) -> dict[str, int | str]:
         "mtime": stat.st_mtime_ns,
         "ctime": stat.st_ctime_ns,
     }
-
-
-def sync_directory(path: str) -> None:
-    """The directory's entries are on disk on return (fsync(2))."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _write_config(staging: str, value: dict[str, Any]) -> None:

@@ -22,7 +22,6 @@ _CONTROLLERS_V1 = {
     *("blkio", "cpu", "cpuacct", "cpuset", "debug", "devices", "freezer", "hugetlb", "memory", "misc"),
     *("net_cls", "net_prio", "perf_event", "pids", "rdma"),
 }
-_SIGKILL = 9
 _BATCH = 256  # pidfds open at once
 _GONE = {errno.ENOENT, errno.ENODEV}  # ENODEV: removed between open and read
 
@@ -120,7 +119,7 @@ class Cgroups:
             # was used again for a stranger is never hit.
             for pid in set(self._pids(directories)) & set(pidfds):
                 try:
-                    syscalls.pidfd_send_signal(pidfds[pid], _SIGKILL)
+                    syscalls.pidfd_send_signal(pidfds[pid], syscalls.SIGKILL)
                 except ProcessLookupError:
                     continue
             poll.poll(20)

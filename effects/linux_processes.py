@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from effects.host import Facts
     from effects.newborn import Newborn
 
-_SIGKILL = 9
 _TIOCSWINSZ = 0x5414  # asm-generic/ioctls.h
 _PF_FORKNOEXEC = 0x40  # forked, and has not exec'ed: field 9 of /proc/PID/stat, include/linux/sched.h
 _FLAGS, _START = 9 - 3, 22 - 3  # places in what follows the name
@@ -251,7 +250,7 @@ class Processes:
 def _kill(pidfd: int, identity: Facts, seconds: float) -> None:
     """SIGKILL, and wait until it is dead."""
     try:
-        syscalls.pidfd_send_signal(pidfd, _SIGKILL)
+        syscalls.pidfd_send_signal(pidfd, syscalls.SIGKILL)
     except ProcessLookupError:
         return
     deadline = time.monotonic() + seconds

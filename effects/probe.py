@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
-from effects import cgroup_tree
+from effects import cgroup_tree, syscalls
 from effects.control import CLOSED, JSON, Connection
 
 TYPE_CHECKING = False
@@ -24,7 +24,6 @@ NO_CODE = -1  # it did not end in time, or could not be begun
 _CHUNK = 1 << 16
 _KILLING = 1.0  # seconds for killed processes to end; what takes longer is tried again
 _MOVES = 10  # rounds of moving what goes on forking
-_SIGKILL = 9
 
 
 class Probe:
@@ -94,7 +93,7 @@ class Probe:
     def close(self) -> None:
         """Let go of it, once it is over or its container has ended: nothing of it is left behind."""
         self._read()
-        os.kill(self._pid, _SIGKILL)  # our child, not reaped yet: the pid is its own
+        os.kill(self._pid, syscalls.SIGKILL)  # our child, not reaped yet: the pid is its own
         os.waitid(os.P_PID, self._pid, os.WEXITED)
         self._connection.close()
         for fd in (self._pidfd, self._output):

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 PACKAGES = {"nft": "nftables", "dnsmasq": "dnsmasq-base"}
 _PLACES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin")
 _ENVIRONMENT = {"PATH": ":".join(_PLACES), "LC_ALL": "C"}
-_SIGKILL = 9
 _TOLD = 400  # characters of its complaint that fit into a line
 
 
@@ -81,7 +80,7 @@ def _become(  # noqa: PLR0917 - all that differs from one program to another
     """In the child: the program, with nothing of ours but its three streams."""
     stdin, output = streams
     try:
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _SIGKILL)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, syscalls.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
         heritage.default_signals()

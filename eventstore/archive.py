@@ -11,9 +11,16 @@ from eventstore.cursor import Cursor
 from eventstore.errors import ArchiveBusy, Corrupt, Malformed, NotReadable, WriteFailed
 from eventstore.index import Index
 from eventstore.obstacle import make_directory
-from eventstore.rotation import sync_directory
 from eventstore.schema import Archived
-from eventstore.segments import SUFFIX, header_in, name_of, open_segment, segment_numbers, write_all
+from eventstore.segments import (
+    SUFFIX,
+    header_in,
+    name_of,
+    open_segment,
+    segment_numbers,
+    sync_directory,
+    write_all,
+)
 from eventstore.sources import Packed, Source, pack
 
 TYPE_CHECKING = False

@@ -8,15 +8,9 @@ import stat
 from eventstore.archive import open_source
 from eventstore.codec import END, GENESIS, chain, close, encode, fast_sha256, link_of
 from eventstore.errors import Corrupt, JournalMissing, Malformed, WriteFailed
-from eventstore.rotation import (
-    next_version,
-    publish,
-    refuse_network,
-    stamp,
-    sync_directory,
-)
+from eventstore.rotation import next_version, publish, refuse_network, stamp
 from eventstore.schema import Repaired
-from eventstore.segments import header_of, name_of, open_segment, segment_numbers, write_all
+from eventstore.segments import header_of, name_of, open_segment, segment_numbers, sync_directory, write_all
 from eventstore.tail import whole_writes
 from eventstore.torn import known_written, whole_lines
 

@@ -11,7 +11,15 @@ from eventstore.limits import Lifted
 from eventstore.lock import Lock
 from eventstore.runstate import boot_id
 from eventstore.schema import HOUSEKEEPING, SegmentHeader
-from eventstore.segments import FORMAT, LOCK, name_of, open_segment, segment_numbers, write_all
+from eventstore.segments import (
+    FORMAT,
+    LOCK,
+    name_of,
+    open_segment,
+    segment_numbers,
+    sync_directory,
+    write_all,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,14 +166,6 @@ def seal(file: int, size: int) -> None:
         os.ftruncate(writable, size)
     finally:
         os.close(writable)
-
-
-def sync_directory(directory: str) -> None:
-    file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def next_version(header: SegmentHeader, data: bytes) -> int:

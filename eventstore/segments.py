@@ -69,6 +69,15 @@ def write_all(file: int, data: bytes) -> None:
                 view = view[os.write(file, view) :]
 
 
+def sync_directory(directory: str) -> None:
+    """Its entries are on disk on return (fsync(2))."""
+    file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
 def header_of(file: int, first: int, schema: Schema) -> SegmentHeader:
     """The first line of an open segment, checked but for its link."""
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from machine.acts import is_decision
 from machine.projections import long_status, pid, visible
-from machine.words import size_words
+from machine.words import count_of, size_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,9 +117,7 @@ def _images(before: dict[str, list[str]], after: dict[str, list[str]]) -> list[C
     found = []
     for name, layers in after.items():
         if name not in before:
-            found.append(
-                Change("+", "image", name, f"{len(layers)} layer{'' if len(layers) == 1 else 's'}", name)
-            )
+            found.append(Change("+", "image", name, count_of(len(layers), "layer"), name))
         elif before[name] != layers:
             found.append(Change("~", "image", name, "published anew: other layers", name))
     found += [Change("-", "image", name, "", name) for name in before if name not in after]

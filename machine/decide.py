@@ -15,7 +15,7 @@ from machine.errors import (
     NoSuchContainer,
     NoSuchImage,
 )
-from machine.settings import SHORT
+from machine.settings import SHORT, SIGKILL
 from machine.subjects import Container
 from machine.table import TABLE, VERBS
 from machine.world import World
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from machine.ports import Busy
 
     Decision: TypeAlias = list[tuple[str, Event]]
-
-SIGKILL = 9
 
 
 def find(world: World, reference: str) -> Container:

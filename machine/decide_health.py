@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from machine import events as ev
 from machine.health import UNHEALTHY
+from machine.settings import SIGKILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from machine.decide import Decision
     from machine.world import World
-
-SIGKILL = 9
 
 
 def note_health(world: World, container_id: str, status: str, *, failures: int, code: int) -> Decision:

@@ -6,6 +6,7 @@ from machine import health, restarts
 from machine.evolve_effects import EFFECTS, move
 from machine.evolve_network import CONNECTIONS, lease, renamed
 from machine.resources import HOLDS, LIVE, ONE_SHOT
+from machine.settings import SIGKILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from machine.subjects import Container
 
 
-SIGKILL = 9
 OVERDUE = "stop deadline"
 
 

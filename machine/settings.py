@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+SIGKILL = 9  # signal(7)
 SHORT = 12  # digits of an id where people meet it: in lists, in messages, as a hostname
 
 # CAP_* names; docker's fourteen (mask 0xa80425fb).

@@ -5,18 +5,14 @@ The sentence's subject is the stream's (`c1: made its cgroup`), so it is not nam
 
 from __future__ import annotations
 
-from errno import errorcode
-
 from machine.settings import SHORT
 from machine.signals import signal_name
-from machine.words import failed_times
+from machine.words import count_of, duration, errno_words, failed_times
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
-
-SECOND, MILLISECOND = 1_000_000_000, 1_000_000  # ns
 
 # kind -> what it is called once it is named
 THINGS = {
@@ -97,7 +93,7 @@ def _stop(e: Any) -> str:
     first = f"asked to stop: {signal_name(e.signal)}"
     if e.timeout < 0:
         return f"{first}, and no SIGKILL ever"
-    return f"{first}, SIGKILL after {_duration(e.timeout)}"
+    return f"{first}, SIGKILL after {duration(e.timeout)}"
 
 
 def _exited(e: Any) -> str:
@@ -111,7 +107,7 @@ def _exited(e: Any) -> str:
 
 
 def _restart(e: Any) -> str:
-    return f"to be started again by its {e.cause}, {f'in {_duration(e.delay)}' if e.delay else 'at once'}"
+    return f"to be started again by its {e.cause}, {f'in {duration(e.delay)}' if e.delay else 'at once'}"
 
 
 def _health(e: Any) -> str:
@@ -165,8 +161,7 @@ def _done(e: Any) -> str:
 
 
 def _failed(e: Any) -> str:
-    code = f"{errorcode.get(e.errno, f'error {e.errno}')} " if e.errno else ""
-    return f"could not {_attempt(e.verb, e.kind, {})}: {e.step}: {code}{e.message}"
+    return f"could not {_attempt(e.verb, e.kind, {})}: {e.step}: {errno_words(e)}{e.message}"
 
 
 def _lost(e: Any) -> str:
@@ -205,7 +200,7 @@ def _layer(e: Any) -> str:
 
 
 def _image(e: Any) -> str:
-    layers = f"with {_count(len(e.layers), 'layer')}" if e.layers else "to be extracted by its first run"
+    layers = f"with {count_of(len(e.layers), 'layer')}" if e.layers else "to be extracted by its first run"
     return f"published {layers}, from {e.source.get('path', 'an unknown place')}"
 
 
@@ -234,7 +229,7 @@ def _swept(e: Any) -> str:
 def _repaired(e: Any) -> str:
     if not e.length:
         return "journal mended: only its last line feed was missing"
-    events = f", {e.lines} event{'s' if e.lines > 1 else ''} among them," if e.lines else ""
+    events = f", {count_of(e.lines, 'event')} among them," if e.lines else ""
     return f"journal mended: {e.length} bytes{events} cut off its end, kept in {e.kept}"
 
 
@@ -243,16 +238,6 @@ def _repaired(e: Any) -> str:
 
 def _code(code: int | None) -> str:
     return "its code unknown" if code is None else f"code {code}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _duration(nanoseconds: int) -> str:
-    if nanoseconds % SECOND:
-        return f"{nanoseconds // MILLISECOND} ms"
-    return f"{nanoseconds // SECOND} s"
 
 
 def _value(value: Any) -> str:

@@ -62,6 +62,11 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
+def count_of(number: int, what: str) -> str:
+    """`1 layer`, `2 layers`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def failed_times(e: Any) -> str:
     """Of an event that tells of unhealthiness: `3 times in a row, the last time with code 1`."""
     last = "without an answer in time" if e.code < 0 else f"with {code_words(e.code)}"

@@ -43,16 +43,3 @@ def half_then(number: int) -> Callable[[int, bytes], int]:
         raise OSError(number, os.strerror(number))
 
     return write
-
-
-def second_time(number: int) -> Callable[..., Any]:
-    """An fsync that fails only the second time."""
-    calls = []
-
-    def do(file: int) -> None:
-        calls.append(file)
-        if len(calls) == 2:
-            raise OSError(number, os.strerror(number))
-        os.fsync(file)
-
-    return do

@@ -10,7 +10,7 @@ from cli import past
 from cli.accounts import actor
 from cli.declare import Misused, argument, command, flag, value
 from cli.escape import json_line
-from cli.render import Column, listing, local_time
+from cli.render import Column, cut, listing, local_time
 from cli.report import echo
 from cli.session import Session, pass_session
 from machine.settings import SHORT
@@ -84,7 +84,7 @@ def event_row(event: Any, *, anomaly: bool, whole: bool) -> dict[str, Any]:
     return {
         "N": event.n,
         "Time": local_time(event.ts),
-        "What": what if whole else _cut(what, WIDE_WHAT),
+        "What": what if whole else cut(what, WIDE_WHAT),
         "Why": event.why,
         "Who": who(event.by, whole=whole),
         "Tag": event.tag,
@@ -108,7 +108,7 @@ def job_row(job: dict[str, Any], *, whole: bool) -> dict[str, Any]:
         "Target": job["target"],
         "Started": local_time(job["started"]),
         "State": job["state"],
-        "Result": job["result"] if whole else _cut(job["result"], WIDE_CMD),
+        "Result": job["result"] if whole else cut(job["result"], WIDE_CMD),
         "Who": who(job["by"], whole=whole),
     }
 
@@ -119,11 +119,7 @@ def who(by: dict[str, Any], *, whole: bool) -> str:
     if "pid" in by:
         words += f", pid {by['pid']}"
     cmd = str(by.get("cmd", ""))
-    return f"{words}: {cmd if whole else _cut(cmd, WIDE_CMD)}" if cmd else words
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 3]}..."
+    return f"{words}: {cmd if whole else cut(cmd, WIDE_CMD)}" if cmd else words
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -19,6 +19,7 @@ from machine.errors import InvalidValue
 from machine.events import SCHEMA
 from machine.evolve_effects import UNREAD
 from machine.quantities import is_digits
+from machine.words import count_of
 from machine.world import World
 
 TYPE_CHECKING = False
@@ -108,7 +109,7 @@ def _sum(found: list[Change], seen: Between) -> str:
         "boot": seen.boots,
         "failure": seen.failures,
     }
-    words = [f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items() if count]
+    words = [count_of(count, what) for what, count in counts.items() if count]
     return f"{', '.join(words)}{'' if found else '; the world is as it was'}"
 
 
@@ -171,8 +172,7 @@ def archive(session: Session, before: Moment | None, keep: int | None) -> None:
         echo("nothing to archive: no whole sealed segment is that old")
         return
     size, now = (sum(sizes) for sizes in zip(*((one.size, one.packed) for one in packed), strict=True))
-    count = f"{len(packed)} segment{'s' if len(packed) > 1 else ''}"
-    echo(f"archived {count}, {binary_size(size)}, now {binary_size(now)}")
+    echo(f"archived {count_of(len(packed), 'segment')}, {binary_size(size)}, now {binary_size(now)}")
 
 
 @member(journal)

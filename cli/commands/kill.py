@@ -6,16 +6,15 @@ from cli.commands.stop import ended
 from cli.declare import argument, command, value
 from cli.each import each
 from cli.session import Session, pass_session
+from cli.settler import PATIENCE
 from machine import decide
+from machine.settings import SIGKILL
 from machine.signals import signal_number
 from machine.subjects import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cli.each import Wait
-
-SIGKILL = 9
-PATIENCE = 30.0  # seconds for a signal to be sent, or for the dead to be cleared away
 
 
 @command()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from cli.declare import argument, command
 from cli.each import each
 from cli.session import Session, pass_session
+from cli.settler import PATIENCE
 from machine import decide
 from machine.errors import EffectFailure
 from machine.subjects import Container
-
-PATIENCE = 30.0
 
 
 @command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.declare import command, flag, value
-from cli.render import Column, listing, local_time
+from cli.render import Column, cut, listing, local_time
 from cli.report import echo
 from cli.session import Session, pass_session
 from effects import identity
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+WIDE = 40  # characters of a command before it is cut
 COLUMNS = [
     Column("ID", "ID"),
     Column("Names", "NAME"),
@@ -81,7 +82,7 @@ def columns(c: Container, *, whole: bool = False, past: bool = False) -> dict[st
         "Names": c.name,
         "Pid": str(live) if live else "",
         "Status": status,
-        "Command": line if whole or len(line) <= 40 else f"{line[:37]}...",  # noqa: PLR2004 - a column's width
+        "Command": line if whole else cut(line, WIDE),
         "CreatedAt": local_time(c.created),
     }
 

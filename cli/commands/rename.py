@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from cli.declare import argument, command
 from cli.session import Session, pass_session
+from cli.settler import PATIENCE
 from machine import decide, parse
 from machine.subjects import Container
-
-PATIENCE = 30.0
 
 
 @command()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cli.commands.pause import PATIENCE
 from cli.declare import argument, command
 from cli.each import each
 from cli.session import Session, pass_session
+from cli.settler import PATIENCE
 from machine import decide
 from machine.subjects import Container
 

@@ -6,6 +6,7 @@ from cli.declare import argument, command
 from cli.each import each
 from cli.run_options import limit_options
 from cli.session import Session, pass_session
+from cli.settler import PATIENCE
 from machine import decide
 from machine.errors import EffectFailure, InvalidValue
 from machine.subjects import Container
@@ -13,8 +14,6 @@ from machine.subjects import Container
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-PATIENCE = 30.0
 
 
 @command()

@@ -7,7 +7,8 @@ import os
 import resource
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -20,10 +21,7 @@ from eventstore.schema import Repaired
 from eventstore.verify import verify
 from tests.journal_damage import Place
 from tests.journal_events import BY, SCHEMA, Noted, World
-from tests.journal_faults import FaultyOs, failing, half_then, second_time
-
-if TYPE_CHECKING:
-    pass
+from tests.journal_faults import FaultyOs, failing, half_then
 
 
 @pytest.fixture
@@ -124,21 +122,20 @@ def test_a_disk_that_keeps_failing_is_not_written_to(place: Place, monkeypatch: 
     assert world.texts() == [*"abcdf"]
 
 
-@pytest.mark.parametrize("call", ["fdatasync", "fsync"])
+# Of the segment that is sealed; or of the directory, after the new one has its name.
+@pytest.mark.parametrize(("module", "call"), [(rotation, "fdatasync"), (segments, "fsync")])
 def test_a_rotation_whose_sync_failed_is_not_gone_on_with_either(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, call: str
 ) -> None:
     place = Place(tmp_path, "abc", 900)
     journal, world = place.open()
-    # Of the segment that is sealed; or of the directory, after the new one has its name.
-    fault = failing(errno.EIO) if call == "fdatasync" else second_time(errno.EIO)
 
     def append_until_rotation() -> None:
         for text in "defg":
             note(journal, world, text)
 
     with monkeypatch.context() as patch:
-        patch.setattr(rotation, "os", FaultyOs(**{call: fault}))
+        patch.setattr(module, "os", FaultyOs(**{call: failing(errno.EIO)}))
         with pytest.raises(WriteFailed, match="a new segment: Input/output error"):
             append_until_rotation()
     last = place.segments()[-1]

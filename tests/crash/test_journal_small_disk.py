@@ -48,7 +48,6 @@ from eventstore.errors import NotWritable, WriteFailed
 from eventstore.journal import Journal
 from eventstore.reader import read_events
 from eventstore.verify import verify
-from tests.journal_faults import FaultyOs, failing, half_then, second_time
 from tests.journal_events import BY, SCHEMA, Noted, World
 
 def start():
