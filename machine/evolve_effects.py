@@ -206,5 +206,5 @@ EFFECTS: dict[str, Callable[[Any, Any], None]] = {
 }
 
 # What no fold looks at, by tag: a replay need not decode it. Effects are four of five events.
-UNREAD = dict.fromkeys(EFFECTS, ("ts", "up", "op", "by", "why"))
+UNREAD: dict[str, tuple[str, ...]] = dict.fromkeys(EFFECTS, ("ts", "up", "op", "by", "why"))
 UNREAD["effect.failed"] = ("ts", "op", "by", "why")  # a start is put off from its failure on
