@@ -82,7 +82,7 @@ def create(world: World, created: ev.ContainerCreated) -> Decision:
 def start(world: World, container_id: str, *, busy: Busy = ()) -> Decision:
     """With addresses and ports of its networks; `busy`: ports that processes of the host listen on.
 
-    Raises what `machine.networks.for_start` does.
+    Raises what `machine.leases.for_start` does.
     """
     c = find(world, container_id)
     if c.status in ("running", "starting"):

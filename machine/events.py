@@ -30,7 +30,7 @@ class ContainerCreated(Event, tag="container.created"):
 
 
 class ContainerStartRequested(Event, tag="container.start_requested"):
-    """With what nobody else has from now on: addresses and ports. See `machine.networks`."""
+    """With what nobody else has from now on: addresses and ports. See `machine.leases`."""
 
     endpoints: list[dict[str, Any]] = []
     ports: list[dict[str, Any]] = []
