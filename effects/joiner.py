@@ -3,8 +3,8 @@
 On its control socket (descriptor 3, packets as `effects.control` has them) it reads one request:
 
     {"identity": {pid, start, boot} of the container's first process, "id": container id,
-     "config": StageConfig, "size": [rows, columns] of its tty where known, "leash": true to end with the command}
-     "session": id, where the monitor is to be told of its end
+     "config": StageConfig, "size": [rows, columns] of its tty where known, "leash": true to end with the command,
+     "session": id, where the monitor is to be told of its end}
     and, without a tty, three descriptors: stdin, stdout, stderr; with a session, a connection to the monitor behind them
 
 and answers {"waiting": true} every ten seconds while a frozen container keeps it waiting; {"started": {pid, start,

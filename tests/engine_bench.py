@@ -10,11 +10,9 @@ from machine import decide
 from machine.engine import Engine
 from machine.events import SCHEMA
 from machine.world import World
-from tests.histories import BOOT, PLACES, container_id, created
+from tests.histories import BOOT, C1, PLACES, STREAM, created
 from tests.memory_journal import Clock, Lines, MemoryJournal
 
-C1 = container_id("a")
-STREAM = f"container/{C1}"
 LIMIT = 100  # effects; no test here needs half of them
 FACTS: dict[str, dict[str, Any]] = {
     "init": {"pid": 4711, "start": 1, "boot": BOOT},

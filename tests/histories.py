@@ -11,6 +11,7 @@ from machine import events as ev
 from machine.home import Here
 from machine.lifecycle import STATUSES
 from machine.plan import Places, Step, plan
+from machine.subjects import Container
 from machine.world import World
 
 PLACES = Places("/root", "/run/mydocker", "0badcafe")
@@ -26,6 +27,22 @@ Outcome = Callable[[Step], dict[str, Any] | None]
 def container_id(digit: str) -> str:
     """64 digits, as long as a real one."""
     return digit * 64
+
+
+C1 = container_id("a")  # of the container `c1` that `created`, `alive` and `in_status` make
+STREAM = f"container/{C1}"
+
+
+def c1(history: History) -> Container:
+    return history.world.containers[C1]
+
+
+def events(decision: decide.Decision) -> list[Event]:
+    return [event for _, event in decision]
+
+
+def tags(decision: decide.Decision) -> list[str]:
+    return [event.tag for event in events(decision)]
 
 
 def created(name: str, digit: str = "a", **settings: Any) -> ev.ContainerCreated:

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from machine.plan import Step, plan
-from machine.subjects import Container
-from tests.histories import PLACES, History, container_id
+from tests.histories import PLACES, STREAM, History, c1
 
-C1 = container_id("a")
-STREAM = f"container/{C1}"
 MAKE = ["do directory", "do cgroup", "do init", "do root_link", "do release"]
 UNMAKE = ["undo release", "undo root_link", "undo init", "undo cgroup", "undo directory"]
-
-
-def c1(history: History) -> Container:
-    return history.world.containers[C1]
 
 
 def kinds(history: History) -> list[str]:

@@ -15,9 +15,8 @@ from machine import events as ev
 from machine.evolve_effects import UNREAD
 from machine.resources import HOLDS
 from machine.world import World
-from tests.histories import IN_LIFE, History, container_id, in_status
+from tests.histories import C1, IN_LIFE, History, in_status
 
-C1 = container_id("a")
 KINDS = sorted({kind for held in HOLDS.values() for kind in held} | {"signal"})
 STREAMS = (
     f"container/{C1}",

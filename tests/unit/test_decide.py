@@ -11,15 +11,7 @@ from machine import decide
 from machine import events as ev
 from machine.errors import AmbiguousPrefix, IllegalTransition, NameInUse, NoSuchContainer, NoSuchImage
 from machine.lifecycle import LIVE, VERBS
-from tests.histories import IN_LIFE, LAYER, History, alive, container_id, created, in_status
-
-C1 = container_id("a")
-STREAM = f"container/{C1}"
-
-
-def tags(decision: decide.Decision) -> list[str]:
-    return [event.tag for _, event in decision]
-
+from tests.histories import C1, IN_LIFE, LAYER, STREAM, History, alive, created, in_status, tags
 
 # --- which container is meant ------------------------------------------------------------------------
 

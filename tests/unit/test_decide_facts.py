@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from eventstore.event import Event
 from machine import decide, decide_host
 from machine import events as ev
 from machine.lifecycle import EXIT_REASONS, LIVE
 from machine.table import TABLE
 from machine.world import World
-from tests.histories import BOOT, IN_LIFE, MACHINE, SECOND, container_id, here, in_status
+from tests.histories import (
+    BOOT,
+    C1,
+    IN_LIFE,
+    MACHINE,
+    SECOND,
+    STREAM,
+    events,
+    here,
+    in_status,
+    tags,
+)
 
-C1 = container_id("a")
-STREAM = f"container/{C1}"
 RM = "container.remove_requested"
-
-
-def events(decision: decide.Decision) -> list[Event]:
-    return [event for _, event in decision]
-
-
-def tags(decision: decide.Decision) -> list[str]:
-    return [event.tag for event in events(decision)]
 
 
 # --- stop, kill, exit --------------------------------------------------------------------------------

@@ -7,12 +7,7 @@ import pytest
 from machine import decide, decide_store
 from machine import events as ev
 from machine.errors import ImageInUse, MachineError, NoSuchImage
-from tests.histories import LAYER, History, created
-
-
-def tags(decision: decide.Decision) -> list[str]:
-    return [event.tag for _, event in decision]
-
+from tests.histories import LAYER, History, created, tags
 
 # --- images, layers, jobs ----------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ from machine import decide
 from machine import events as ev
 from machine.errors import IllegalTransition, NoSuchContainer
 from machine.resources import DISK
-from tests.engine_bench import C1, STREAM, Bench, Refusal
+from tests.engine_bench import Bench, Refusal
 from tests.fakes import Crash
-from tests.histories import BOOT, created
+from tests.histories import BOOT, C1, STREAM, created
 
 # --- decide ------------------------------------------------------------------------------------------
 

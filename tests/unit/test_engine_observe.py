@@ -10,8 +10,8 @@ from eventstore.errors import WriteFailed
 from machine import decide, decide_host
 from machine.events import SCHEMA
 from machine.resources import MAKES_ROOM
-from tests.engine_bench import C1, STREAM, Bench, Refusal
-from tests.histories import BOOT, MACHINE, created, here
+from tests.engine_bench import Bench, Refusal
+from tests.histories import BOOT, C1, MACHINE, STREAM, created, here
 
 # --- observe -----------------------------------------------------------------------------------------
 

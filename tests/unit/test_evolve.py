@@ -15,21 +15,17 @@ from machine.evolve_effects import EFFECTS
 from machine.subjects import Container
 from machine.table import TABLE
 from tests.histories import (
+    C1,
     IN_LIFE,
     SECOND,
+    STREAM,
     History,
+    c1,
     container_id,
     created,
     failing,
     in_status,
 )
-
-C1 = container_id("a")
-STREAM = f"container/{C1}"
-
-
-def c1(history: History) -> Container:
-    return history.world.containers[C1]
 
 
 def of_containers() -> list[type[Event]]:

@@ -10,16 +10,8 @@ import pytest
 from eventstore.event import Event
 from machine import decide
 from machine import events as ev
-from machine.subjects import Container, Held
-from tests.histories import BOOT, LAYER, MACHINE, History, container_id, failing, in_status
-
-C1 = container_id("a")
-STREAM = f"container/{C1}"
-
-
-def c1(history: History) -> Container:
-    return history.world.containers[C1]
-
+from machine.subjects import Held
+from tests.histories import BOOT, C1, LAYER, MACHINE, STREAM, History, c1, failing, in_status
 
 # --- boots -------------------------------------------------------------------------------------------
 

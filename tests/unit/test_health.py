@@ -12,16 +12,10 @@ from machine.decide_health import note_health
 from machine.health import Pulse
 from machine.projections import health as shown
 from machine.projections import long_status
-from machine.subjects import Container
-from tests.histories import History, alive, container_id, in_status
+from tests.histories import C1, History, alive, c1, in_status
 
 SECOND = 1_000_000_000
 CHECK = {"interval": 10 * SECOND, "timeout": SECOND, "retries": 3}
-C1 = container_id("a")
-
-
-def c1(history: History) -> Container:
-    return history.world.containers[C1]
 
 
 def checked(**more: Any) -> History:

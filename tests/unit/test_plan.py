@@ -13,14 +13,16 @@ from tests.histories import (
     BOOT,
     IN_LIFE,
     PLACES,
+    STREAM,
     History,
     Outcome,
+    c1,
     created,
     failing,
     in_status,
     well,
 )
-from tests.planned import MAKE, STREAM, UNMAKE, c1, kinds, next_step
+from tests.planned import MAKE, UNMAKE, kinds, next_step
 
 
 def noting(kind: str) -> tuple[list[dict[str, Any]], Outcome]:

@@ -10,12 +10,15 @@ from machine import decide, decide_host, decide_store
 from machine import events as ev
 from machine.plan import Step, leftover_steps, plan
 from tests.histories import (
+    C1,
     IN_LIFE,
     LAYER,
     MACHINE,
     PLACES,
+    STREAM,
     History,
     alive,
+    c1,
     failing,
     here,
     in_status,
@@ -23,7 +26,7 @@ from tests.histories import (
     outcome,
     well,
 )
-from tests.planned import C1, MAKE, STREAM, UNMAKE, c1, kinds, next_step
+from tests.planned import MAKE, UNMAKE, kinds, next_step
 
 # --- races and crashes -------------------------------------------------------------------------------
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventstore.event import Event
-from machine import decide, decide_host
+from machine import decide_host
 from machine import events as ev
 from machine.errors import OtherRunDir
 from machine.home import USUAL_RUN_DIR, at_home, run_dir
@@ -14,13 +13,9 @@ from machine.resources import WATCHED
 from machine.story import sentence
 from machine.subjects import Host
 from tests import networked
-from tests.histories import BOOT, IN_LIFE, PLACES, History, here, in_status
+from tests.histories import BOOT, IN_LIFE, PLACES, History, events, here, in_status
 
 A, B = "/run/a", "/run/b"
-
-
-def events(decision: decide.Decision) -> list[Event]:
-    return [event for _, event in decision]
 
 
 @pytest.mark.parametrize(

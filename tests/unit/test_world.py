@@ -15,9 +15,11 @@ from machine.plan import plan
 from machine.subjects import Container, Held, Host, Image, Job, Layer, Slots
 from machine.world import World
 from tests.histories import (
+    C1,
     IN_LIFE,
     LAYER,
     PLACES,
+    STREAM,
     History,
     container_id,
     created,
@@ -26,9 +28,6 @@ from tests.histories import (
     in_status,
     outcome,
 )
-
-C1 = container_id("a")
-STREAM = f"container/{C1}"
 
 
 def reloaded(world: World) -> World:
