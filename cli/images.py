@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 from cli.report import line_of
@@ -54,6 +55,8 @@ def import_stream(
 ) -> Image:
     """Extract a tar stream into a layer and publish it under `name`. Whole or not at all."""
     parse.name(name, "image name")
+    if stat.S_ISDIR(os.fstat(fd).st_mode):
+        raise BrokenImage(name, "it is a directory, not a tar")
     from cli.jobs import Work
     from cli.progress import Progress
 
@@ -91,13 +94,13 @@ def _from_tar(session: Session, path: str, name: str) -> Image:
     except FileNotFoundError:
         raise NoSuchImage(name, path) from None
     try:
-        stat = os.fstat(fd)
-        source = layers.source_of(path, stat)
+        found = os.fstat(fd)
+        source = layers.source_of(path, found)
         image = session.world.images.get(name)
         if image is not None and image.status == "published" and image.layers and image.source == source:
             return image
         session.engine()
-        return import_stream(session, fd, name, source, total=stat.st_size)
+        return import_stream(session, fd, name, source, total=found.st_size)
     finally:
         os.close(fd)
 
@@ -145,10 +148,18 @@ def remove_image(session: Session, name: str, *, force: bool) -> None:
                 session.settler().mend(event.s, why="user")
 
 
-def tars(root: str) -> list[str]:
-    """The names of ROOT/NAME.tar."""
+def tars(root: str) -> dict[str, os.stat_result]:
+    """The files ROOT/NAME.tar, by NAME."""
     try:
-        names = os.listdir(root)
+        names = [name for name in os.listdir(root) if name.endswith(".tar") and not name.startswith(".")]
     except FileNotFoundError:
-        return []
-    return [name.removesuffix(".tar") for name in names if name.endswith(".tar") and not name.startswith(".")]
+        return {}
+    found = {}
+    for name in names:
+        try:
+            file = os.stat(f"{root}/{name}")
+        except OSError:
+            continue  # removed meanwhile, or a link that leads nowhere
+        if stat.S_ISREG(file.st_mode):
+            found[name.removesuffix(".tar")] = file
+    return found

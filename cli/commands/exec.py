@@ -102,7 +102,10 @@ def _join(session: Session, container: Container, options: ExecOptions, exec_id:
 
 
 def _signal(connection: control.Connection, number: int) -> None:
-    connection.send({"op": "signal", "signal": number})
+    try:
+        connection.send({"op": "signal", "signal": number})
+    except (BrokenPipeError, ConnectionResetError):
+        return  # it has just ended, which the relay is about to hear
 
 
 def _stdio(options: ExecOptions) -> tuple[list[int], list[int]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from cli.declare import command, flag, value
 from cli.images import tars
 from cli.render import Column, human_size, listing, local_time
@@ -33,13 +31,12 @@ def images(session: Session, form: str | None, *, quiet: bool) -> None:
 def rows_of(session: Session) -> list[dict[str, str]]:
     """One row a name; a tar that nobody has run yet has no id."""
     world, found = session.world, {}
-    for name in tars(session.root):
-        stat = os.stat(f"{session.root}/{name}.tar")
+    for name, file in tars(session.root).items():
         found[name] = {
             "Name": name,
             "ID": "",
-            "CreatedAt": local_time(stat.st_mtime_ns),
-            "Size": human_size(stat.st_size),
+            "CreatedAt": local_time(file.st_mtime_ns),
+            "Size": human_size(file.st_size),
         }
     for image in world.images.values():
         if image.status == "published" and image.layers:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cli import handover, relay_exec
+from cli.commands.exec import _signal
 from cli.relay import Outcome
-from effects.control import Connection
+from effects.control import JSON, Connection
 from tests.monitors import MB, Foreground, Screen, pattern, set_size
 
 
@@ -199,3 +200,12 @@ def test_a_terminal_that_the_program_closes_and_opens_again_is_still_relayed(
     outcome = relay_exec.relay_pty(joiner.over_pty("sh", "-c", again), joiner.connection, fds=ours.fds)
     assert outcome.code == 0
     assert ours.finish()[0] == b"back\r\n"
+
+
+def test_a_signal_that_comes_as_the_joiner_goes_is_no_error(joiner: Joiner) -> None:
+    Connection(joiner.theirs).send({"exited": 7, "signal": 0})
+    joiner.theirs.close()
+
+    _signal(joiner.connection, signal.SIGINT)
+
+    assert joiner.connection.receive() == (JSON, {"exited": 7, "signal": 0}, [])
