@@ -52,7 +52,7 @@ def root_of(session: Session, container: Container, *, writing: bool) -> Iterato
             process = container.process_identity
             if process is None:
                 raise NotRunning(container.name)
-            root = fsview.root_handle(process)  # type: ignore[arg-type]  # pid, start, boot
+            root = fsview.root_handle(identity.of(process))
         else:
             stack.callback(os.close, session.locks.wait(container.id, LOCK_WAIT))
             here = session.directory(container)
@@ -72,7 +72,7 @@ def lower(session: Session, container: Container) -> list[str]:
 
 def _pidfd(stack: ExitStack, container: Container) -> int:
     process = container.process_identity
-    pidfd = identity.open_identity(process) if process is not None else None  # type: ignore[arg-type]  # pid, start, boot
+    pidfd = identity.open_identity(identity.of(process)) if process is not None else None
     if pidfd is None:
         raise NotRunning(container.name)
     stack.callback(os.close, pidfd)
@@ -85,17 +85,23 @@ def _frozen(session: Session, container: Container) -> Iterator[None]:
     if connection is None:
         raise NotRunning(container.name)
     try:
-        connection.send({"op": "freeze"})
-        while True:
-            kind, payload, _ = await_packet(
-                connection, f"cannot freeze {container.name}", monitor_pid(container)
-            )
-            if kind == control.CLOSED or (kind == control.JSON and payload["event"] == "exit"):
-                raise NotRunning(container.name)
-            if kind == control.JSON and payload["event"] == "error":
-                raise EffectFailure(f"cannot freeze {container.name}", "freezer", payload["message"])
-            if kind == control.JSON and payload["event"] == "frozen":
-                break
+        _freeze(connection, container)
         yield
     finally:
         connection.close()
+
+
+def _freeze(connection: control.Connection, container: Container) -> None:
+    try:
+        connection.send({"op": "freeze"})
+    except (BrokenPipeError, ConnectionResetError):
+        raise NotRunning(container.name) from None
+    what, pid = f"cannot freeze {container.name}", monitor_pid(container)
+    while True:
+        kind, payload, _ = await_packet(connection, what, pid)
+        if kind == control.CLOSED or (kind == control.JSON and payload["event"] == "exit"):
+            raise NotRunning(container.name)
+        if kind == control.JSON and payload["event"] == "error":
+            raise EffectFailure(what, "freezer", payload["message"])
+        if kind == control.JSON and payload["event"] == "frozen":
+            return

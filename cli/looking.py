@@ -23,7 +23,7 @@ def is_live(container: Container) -> bool:
     process = container.process_identity
     if container.status not in LIVE or process is None:
         return False
-    return identity.alive({"pid": process["pid"], "start": process["start"], "boot": process["boot"]})
+    return identity.alive(identity.of(process))
 
 
 def open_process(container: Container) -> int | None:
@@ -31,7 +31,7 @@ def open_process(container: Container) -> int | None:
     process = container.process_identity
     if container.status not in LIVE or process is None:
         return None
-    return identity.open_identity({"pid": process["pid"], "start": process["start"], "boot": process["boot"]})
+    return identity.open_identity(identity.of(process))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 from contextlib import contextmanager
 
 from cli.declare import argument, command, value
+from cli.filesystem import LOCK_WAIT
 from cli.jobs import Work
 from cli.looking import existing, files_of, is_live
 from cli.progress import Progress
@@ -19,7 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOCK_WAIT = 30.0  # seconds for whoever settles a container that does not run
 STDOUT = 1
 
 

@@ -74,7 +74,7 @@ def columns(c: Container, *, whole: bool = False, past: bool = False) -> dict[st
     """The table's fields; liveness is the kernel's word, not the journal's memory, unless it is of the past."""
     status, live = long_status(c), pid(c)
     process = c.process_identity if live else None
-    if not past and process is not None and not identity.alive(process):  # type: ignore[arg-type]  # pid, start, boot
+    if not past and process is not None and not identity.alive(identity.of(process)):
         status, live = "exited (unseen)", 0
     line = " ".join(c.command)
     return {

@@ -55,15 +55,15 @@ def _unseen(session: Session, life: Life) -> list[str]:
     process = c.process_identity if c is not None and life.is_live else None
     if c is None or process is None:
         return []
-    if not identity.alive(process):  # type: ignore[arg-type]  # pid, start, boot
+    if not identity.alive(identity.of(process)):
         gone = (
             f"But the kernel has no process {process['pid']} of it any more, and no monitor has noted its end"
         )
         return [f"{gone}: `mydocker replay` puts that right."]
-    if c.monitor is not None and not identity.alive(c.monitor):  # type: ignore[arg-type]  # the same
+    if c.monitor is not None and not identity.alive(identity.of(c.monitor)):
         gone = f"But its monitor, process {c.monitor['pid']}, is gone, so nobody watches it"
         return [f"{gone}: `mydocker replay` gives it a new one."]
-    if c.netns and not identity.alive(c.netns):  # type: ignore[arg-type]  # the same
+    if c.netns and not identity.alive(identity.of(c.netns)):
         target = session.world.containers.get(c.netns["id"])
         owner = target.name if target is not None else c.netns["id"][:SHORT]
         gone = f"But the network that it joined went with the run of {owner} that had it"
