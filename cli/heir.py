@@ -42,15 +42,16 @@ def main() -> int:
 
 def _answer(connection: Any, root: str, container_id: str) -> None:
     import cli.monitor  # noqa: F401 - whether it is there, and whole, is what is asked
+    from cli.request import request_of
     from cli.session import Session
     from effects import interpreter
     from machine import decide
 
     session = Session(root, "", "monitor")
     try:
-        settler = session.settler()
-        container = decide.find(settler.engine.refresh(), container_id)
-        request = settler.request(container, why=WHY, observe=True)
+        engine = session.engine()
+        container = decide.find(engine.refresh(), container_id)
+        request = request_of(engine, container, why=WHY, observe=True)
         connection.send({"argv": interpreter.command("cli.monitor"), "request": {**request, "heir": True}})
     finally:
         session.close()

@@ -8,8 +8,9 @@ import time
 
 from cli import early, handover
 from cli.answers import NoAnswer, await_packet, monitor_pid
+from cli.request import request_of
 from cli.succession import HELPER
-from effects import control, failpoints, interpreter
+from effects import control, interpreter
 from effects.locks import Locks
 from machine import decide
 from machine.engine import Engine
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 _LONGEST = 86400.0  # seconds at a time: poll(2) counts milliseconds in an int, which is 24 days
 PATIENCE = 30.0  # seconds for a decision to be carried out that waits for nothing but its settler
 DYING = 1.0  # seconds for a process that has closed its connections to let go of its lock
-TARGET = 5.0  # seconds for a container in whose network another is to be
 
 
 class StillBusy(MachineError):
@@ -171,50 +171,9 @@ class Settler:
     ) -> early.Companion:
         """Hand a container with its lock to a monitor. `attach`: the message that makes us its first client."""
         companion = early.take("cli.monitor")
-        request = self.request(container, why=why, observe=observe, attach=attach)
+        request = request_of(self.engine, container, why=why, observe=observe, attach=attach)
         handover.give(companion.connection.sock, request, [lock])
         return companion
-
-    def request(
-        self, container: Container, *, why: str, observe: bool = False, attach: Any = None
-    ) -> dict[str, Any]:
-        """All that a monitor must know of its container."""
-        engine = self.engine
-        return {
-            "root": engine.places.root,
-            "container": self._given(container),
-            "host": engine.world.host.dump(),
-            "journal": engine.world.journal,
-            "cursor": engine.journal.cursor.dump(),
-            "by": engine.actor.by,
-            "op": engine.actor.op,
-            "why": why,
-            "observe": observe,
-            "attach": attach,
-            "failpoint": os.environ.get(failpoints.VARIABLE),
-        }
-
-    def _given(self, container: Container) -> dict[str, Any]:
-        """The container for its monitor; one that a policy starts again in another's network joins that as it is now."""
-        state = container.dump()
-        if container.joins and container.status == "restarting":
-            from machine.leases import netns  # what has no network does without
-            from machine.network_errors import NetnsGone
-
-            self._await_target(container.joins)
-            try:
-                state["netns"] = netns(self.engine.world, container, container.joins)
-            except NetnsGone:
-                return state  # its start will say so
-        return state
-
-    def _await_target(self, container_id: str) -> None:
-        """After a boot both are started again: whose network it is comes first."""
-        end = time.monotonic() + TARGET
-        target = self.engine.world.containers.get(container_id)
-        while target is not None and target.status in ("restarting", "starting") and time.monotonic() < end:
-            time.sleep(0.02)
-            target = self.engine.refresh().containers.get(container_id)
 
     def _ask_monitor(self, container_id: str, done: Callable[[], bool], end: float) -> bool:
         """Tell the settler to look at the journal; True when something may have changed, False at `end`."""
