@@ -117,10 +117,11 @@ class Checks:
 
     def _begin_probe(self, now: int) -> None:
         c = self._container
+        if c.cgroup is None:  # lost, and not made anew yet: a probe has nowhere to be born
+            self._next = self._pulse.next_after(now)
+            return
         self._began, self._began_wall, self._told = now, time.time_ns(), False
         self._deadline = now + self._timeout
-        if c.cgroup is None:
-            return
         container = {"identity": c.process_identity, "id": c.id, "cgroup": c.cgroup}
         config = joining.stage_config(c, self._argv, self._env)
         try:

@@ -127,6 +127,16 @@ def test_a_probe_that_is_late_is_killed_and_counted_once_and_the_next_waits_for_
     assert (bench.c.health, bench.due()) == ("starting", 71)
 
 
+def test_one_without_a_cgroup_is_not_probed_and_asked_again_an_interval_later(bench: Bench) -> None:
+    bench.at(0)
+    row = bench.c.holding("cgroup")
+    assert row is not None
+    row.facts = {}  # it was lost, and could not be made anew
+    bench.at(10)
+
+    assert (FakeProbe.made, bench.due()) == ([], 20)
+
+
 def test_a_frozen_container_is_not_probed_and_what_a_probe_had_left_it_has_again(bench: Bench) -> None:
     bench.at(0)
     bench.at(10)
