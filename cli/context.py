@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MASK = "***"
-LONGEST = 1024  # bytes of a command line in the journal
+LONGEST = 1024  # characters of a command line in the journal
 OWNED = 2  # positional arguments that are ours: an image or container, and its program
 
 
@@ -38,7 +38,7 @@ def current() -> Call:
 def for_the_journal(
     name: str, options: Sequence[tuple[str, str, bool, bool]], positional: list[str], *, cut: bool
 ) -> str:
-    """A command line as people read it, 1 KiB at most. Options: (name, text, is a flag, is secret).
+    """A command line as people read it, cut to `LONGEST`. Options: (name, text, is a flag, is secret).
 
     Secrets are masked; with `cut`, a container's own arguments are left out.
     """

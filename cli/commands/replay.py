@@ -15,6 +15,7 @@ from machine.projections import pid
 from machine.resources import LIVE, WATCHED
 from machine.story import THINGS
 from machine.subjects import Container, Standing, Subject
+from machine.words import count_of
 
 
 @command()
@@ -86,8 +87,8 @@ def _read(session: Session) -> str:
     live = sum(c.status in LIVE for c in world.containers.values())
     images = sum(image.status == "published" for image in world.images.values())
     return (
-        f"read {session.folded} events: {len(world.containers)} containers ({live} live), {images} images, "
-        f"{len(world.jobs)} jobs at work, {world.host.boots} boots"
+        f"read {count_of(session.folded, 'event')}: {count_of(len(world.containers), 'container')} ({live} live), "
+        f"{count_of(images, 'image')}, {count_of(len(world.jobs), 'job')} at work, {count_of(world.host.boots, 'boot')}"
     )
 
 
