@@ -30,9 +30,12 @@ def pair() -> tuple[_socket.socket, _socket.socket]:
     return ours, theirs
 
 
-def give(control: _socket.socket, request: dict[str, Any], fds: list[int]) -> None:
-    """Send the request and the descriptors. BrokenPipeError if the other process has died."""
-    sent = Connection(control).send(request, tuple(fds))
+def give(control: Connection, request: dict[str, Any], fds: list[int]) -> None:
+    """Send the request and the descriptors. If the other process has died, whoever waits for its answer hears of it."""
+    try:
+        sent = control.send(request, tuple(fds))
+    except (BrokenPipeError, ConnectionResetError):
+        return
     assert sent, "it is the first packet, and fits"
 
 

@@ -172,7 +172,7 @@ class Settler:
         """Hand a container with its lock to a monitor. `attach`: the message that makes us its first client."""
         companion = early.take("cli.monitor")
         request = request_of(self.engine, container, why=why, observe=observe, attach=attach)
-        handover.give(companion.connection.sock, request, [lock])
+        handover.give(companion.connection, request, [lock])
         return companion
 
     def _ask_monitor(self, container_id: str, done: Callable[[], bool], end: float) -> bool:

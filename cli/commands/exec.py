@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from cli import early, joining, terminal
+from cli import early, handover, joining, terminal
 from cli.answers import await_packet
 from cli.declare import command
 from cli.relay import Outcome
@@ -80,7 +80,7 @@ def _join(session: Session, container: Container, options: ExecOptions, exec_id:
         if options.detach and (monitor := control.connect(session.directory(container))) is not None:
             request["session"] = exec_id
             theirs.append(monitor.sock.detach())
-        companion.connection.send(request, tuple(theirs))
+        handover.give(companion.connection, request, theirs)
     finally:
         for fd in theirs:
             os.close(fd)

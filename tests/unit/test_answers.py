@@ -14,6 +14,7 @@ from cli import answers, attachment, handover
 from cli.answers import NoAnswer, await_packet
 from cli.commands.exec import _await_started
 from cli.early import Companion
+from cli.settler import await_start
 from effects.control import CLOSED, Connection
 
 
@@ -85,3 +86,13 @@ def test_a_joiner_that_is_stopped_is_named(hurried: None) -> None:
         os.kill(companion.pid, signal.SIGKILL)
         os.waitpid(companion.pid, 0)
         companion.close()
+
+
+def test_a_monitor_that_died_before_it_was_given_anything_is_told_as_dead() -> None:
+    ours, theirs = handover.pair()
+    theirs.close()
+
+    handover.give(Connection(ours), {"container": {}}, [])
+
+    assert await_start(Connection(ours), 4711) == {"event": "lost", "message": "monitor 4711 died"}
+    ours.close()

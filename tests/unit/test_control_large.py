@@ -54,7 +54,7 @@ def _no_look(rows: list[object], answer: int) -> None:
 
 
 def test_a_hand_over_may_be_large_too(ends: tuple[Connection, Connection]) -> None:
-    handover.give(ends[0].sock, {"container": "c" * MIB}, [ends[0].fileno()])
+    handover.give(ends[0], {"container": "c" * MIB}, [ends[0].fileno()])
     request, fds = handover.receive(ends[1].sock, _no_look)
 
     assert (len(request["container"]), len(fds)) == (MIB, 1)

@@ -87,7 +87,7 @@ def served(companion: Companion, asked: list[list[Any]], then: list[list[Any]]) 
     """What it sees, and that the hand-over follows."""
     thread = companion.monitor()
     seen = companion.ask(asked).sees(then)
-    handover.give(companion.connection.sock, {"container": "c"}, [])
+    handover.give(companion.connection, {"container": "c"}, [])
     thread.join()
     assert companion.request == {"container": "c"}
     return seen
