@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from cli.network_options import NetworkOptions
     from effects.hostnet import Port
 
-NAMES = 53  # the port of name servers, RFC 1035
-NAMES_HINT = (
-    " [networks have their name servers there, on their gateways: publish on one address, -p ADDRESS:53:53]"
-)
 WAIT = 30.0  # seconds for another command that is at work on the same network
 
 
@@ -208,9 +204,11 @@ def ports_in_the_way(container: Container) -> dict[str, Any]:
     asked = container.setting("ports")
     if not container.setting("publish_all") and all(_is_free(one) for one in asked):
         return {}
-    from effects import hostnet
+    from effects import hostnet, resolv
+    from effects.linux import LinuxHost
 
-    return {"busy": hostnet.busy()}
+    wants_names = any(one["host_port"] == resolv.PORT for one in asked)
+    return {"busy": hostnet.in_the_way(LinuxHost()) if wants_names else hostnet.busy()}
 
 
 def _is_free(asked: dict[str, Any]) -> bool:
@@ -225,15 +223,14 @@ def _is_free(asked: dict[str, Any]) -> bool:
 
 def with_owner(error: PortBusy, busy: dict[Port, int]) -> PortBusy:
     """The same, naming the process."""
-    from effects import hostnet, net_dns
+    from effects import hostnet
 
     for (protocol, address, port), inode in busy.items():
         if (protocol, port) == (error.protocol, error.port) and (owner := hostnet.process_with(inode)):
             any_of_them = {"0.0.0.0", "::"} & {address, error.address}  # noqa: S104 - compared, not bound
             if address == error.address or any_of_them:
                 who = f"process {owner[0]} ({owner[1]})"
-                hint = NAMES_HINT if error.port == NAMES and owner[1] == net_dns.PROGRAM else ""
-                return PortBusy(error.protocol, error.address, error.port, who + hint)
+                return PortBusy(error.protocol, error.address, error.port, who)
     return error
 
 

@@ -9,12 +9,21 @@ import _socket
 import os
 
 from effects import resolv
+from effects.rtnetlink import GROUP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Protocol
 
-    from effects.host import Host
+    from effects.host import Host, Link
+
+    class Links(Protocol):
+        """What of a host is asked here."""
+
+        def links(self) -> list[Link]: ...
+        def addresses(self, index: int) -> list[str]: ...
+
 
 Port = tuple[str, str, int]  # protocol, address, number
 
@@ -24,6 +33,7 @@ _V4_BYTES, _WORD = 4, 8
 _RTF_UP = 0x1
 _INTERFACE, _DESTINATION, _GATEWAY, _FLAGS, _MASK = 0, 1, 2, 3, 7  # columns of /proc/net/route
 _V6_NEXT, _V6_FLAGS, _V6_DEVICE = 4, 8, 9  # columns of /proc/net/ipv6_route
+_ADDRESS_DEVICE = 5  # column of /proc/net/if_inet6
 _LINK_LOCAL = "fe80"
 _RESOLV = "/etc/resolv.conf"
 
@@ -59,8 +69,7 @@ def _routes6() -> Iterator[tuple[str, str, bool]]:
         destination, bits = row[0], int(row[1], 16)
         local = row[_V6_DEVICE] == "lo" or destination.startswith((_LINK_LOCAL, "ff"))
         if bits and not local and int(row[_V6_FLAGS], 16) & _RTF_UP:
-            text = _socket.inet_ntop(_socket.AF_INET6, bytes.fromhex(destination))
-            yield row[_V6_DEVICE], f"{text}/{bits}", not int(row[_V6_NEXT], 16)
+            yield row[_V6_DEVICE], f"{_address6(destination)}/{bits}", not int(row[_V6_NEXT], 16)
 
 
 def busy() -> dict[Port, int]:
@@ -72,6 +81,24 @@ def busy() -> dict[Port, int]:
                 address, _, port = row[1].partition(":")
                 found[protocol, _address(address), int(port, 16)] = int(row[9])
     return found
+
+
+def in_the_way(host: Links) -> dict[Port, int]:
+    """`busy`, less the name servers of all networks on their gateways: those are let be by what is published on all addresses."""
+    gateways = _gateways(host)
+    return {
+        port: inode for port, inode in busy().items() if port[2] != resolv.PORT or port[1] not in gateways
+    }
+
+
+def _gateways(host: Links) -> set[str]:
+    """Every address of every bridge of ours, of whatever root."""
+    bridges = [link for link in host.links() if link["group"] == GROUP and link["kind"] == "bridge"]
+    names = {link["name"] for link in bridges}
+    given = {text.partition("/")[0] for link in bridges for text in host.addresses(link["index"])}
+    return given | {
+        _address6(row[0]) for row in _rows("if_inet6", head=False) if row[_ADDRESS_DEVICE] in names
+    }
 
 
 def process_with(inode: int) -> tuple[int, str] | None:
@@ -95,6 +122,10 @@ def _rows(name: str, *, head: bool = True) -> list[list[str]]:
     except FileNotFoundError:
         return []
     return [line.split() for line in lines[int(head) :]]
+
+
+def _address6(text: str) -> str:
+    return _socket.inet_ntop(_socket.AF_INET6, bytes.fromhex(text))
 
 
 def _address(text: str) -> str:

@@ -165,7 +165,7 @@ class Network:
         )
 
     def hold_ports(self, owner: str, ports: Sequence[tuple[str, str, int]]) -> None:
-        self._ports.hold(owner, ports)
+        self._ports.hold(owner, ports, self)
 
     def drop_ports(self, owner: str) -> None:
         self._ports.drop(owner)

@@ -75,6 +75,8 @@ table inet {table} {{
 		# Translated, it would not be a martian any more: a port on 127.0.0.1 stays there.
 		iifname != "lo" ip daddr 127.0.0.0/8 return
 		iifname @bridges meta l4proto {{ tcp, udp }} th dport 53 redirect to : ip saddr . ip daddr map @resolvers
+		# Who asks his own gateway asks the network's server, of whatever root, also where a container's is published.
+		iifgroup {group} meta l4proto {{ tcp, udp }} th dport 53 fib daddr . iif type local return
 		jump publish
 	}}
 	chain output {{

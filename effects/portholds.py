@@ -5,28 +5,33 @@ from __future__ import annotations
 import _socket
 import errno
 
+from effects import resolv
 from effects.failure import StepFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from effects.hostnet import Links
+
     Port = tuple[str, str, int]
 
 _KINDS = {"tcp": _socket.SOCK_STREAM, "udp": _socket.SOCK_DGRAM}
 _MOST = 256  # sockets held: a process may have 1024 descriptors by default
+_ANY = ("0.0.0.0", "::")  # noqa: S104 - what is asked for is compared with it
 
 
 class PortHolds:
     """Bound sockets that nobody reads, by owner. A packet for such a port is translated before it gets there.
 
     With more than 256 ports the last ones are only tried: another process may take them later, and gets nothing.
+    So is port 53 of all addresses: the networks' own name servers have it on their gateways, and one that comes later is to.
     """
 
     def __init__(self) -> None:
         self._held: dict[str, dict[Port, _socket.socket]] = {}
 
-    def hold(self, owner: str, ports: Iterable[Port]) -> None:
+    def hold(self, owner: str, ports: Iterable[Port], host: Links) -> None:
         """Exactly these from now on; StepFailed EADDRINUSE, and nothing held that was not before."""
         before = self._held.get(owner, {})
         now: dict[Port, _socket.socket] = {}
@@ -34,6 +39,9 @@ class PortHolds:
             for port in ports:
                 if port in before:
                     now[port] = before[port]
+                    continue
+                if port[1] in _ANY and port[2] == resolv.PORT:
+                    _look(port, host)
                     continue
                 taken = _take(port)
                 if len(now) < _MOST:
@@ -88,22 +96,40 @@ def _take(port: Port) -> _socket.socket:
     return taken
 
 
-def _refused(port: Port, error: OSError) -> StepFailed:
+def _look(port: Port, host: Links) -> None:
+    """StepFailed where a process that is no name server of a network has it on any address."""
+    from effects import hostnet  # few publish that
+
     protocol, address, number = port
-    shown = f"[{address}]:{number}" if ":" in address else f"{address}:{number}"
-    message = f"cannot publish {shown}/{protocol}: {error.strerror}"
+    for row, inode in hostnet.in_the_way(host).items():
+        kind, other, at = row
+        # One that listens on :: has IPv4's too, as most do (ipv6(7)).
+        if (kind, at) == (protocol, number) and (other == _ANY[1] or (":" in other) == (":" in address)):
+            raise _taken(port, {row: inode})
+
+
+def _refused(port: Port, error: OSError) -> StepFailed:
+    from effects import hostnet  # only where one is refused
+
     if error.errno == errno.EADDRINUSE:
-        message = f"port {shown}/{protocol} is taken{_by(protocol, number)}"
-    elif error.errno == errno.EADDRNOTAVAIL:
-        message = f"cannot publish {shown}/{protocol}: this host has no such address"
+        return _taken(port, hostnet.busy())
+    gone = error.errno == errno.EADDRNOTAVAIL
+    message = f"cannot publish {_shown(port)}: {'this host has no such address' if gone else error.strerror}"
     return StepFailed("ports", error.errno or 0, message, None)
 
 
-def _by(protocol: str, number: int) -> str:
-    """The end of a sentence, such as " by nginx (process 17)"; "" where that cannot be told."""
-    from effects import hostnet  # only where one is refused
+def _taken(port: Port, sockets: dict[Port, int]) -> StepFailed:
+    """By one of these, which is named where it can be told."""
+    from effects import hostnet
 
-    for (kind, _, port), inode in hostnet.busy().items():
-        if (kind, port) == (protocol, number) and (owner := hostnet.process_with(inode)) is not None:
-            return f" by {owner[1]} (process {owner[0]})"
-    return ""
+    who = ""
+    for (kind, _, number), inode in sockets.items():
+        if (kind, number) == (port[0], port[2]) and (owner := hostnet.process_with(inode)) is not None:
+            who = f" by {owner[1]} (process {owner[0]})"
+            break
+    return StepFailed("ports", errno.EADDRINUSE, f"port {_shown(port)} is taken{who}", None)
+
+
+def _shown(port: Port) -> str:
+    protocol, address, number = port
+    return f"[{address}]:{number}/{protocol}" if ":" in address else f"{address}:{number}/{protocol}"

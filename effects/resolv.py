@@ -6,6 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+PORT = 53  # where name servers are asked, RFC 1035
+
 
 def render(wanted: dict[str, Any] | None, host: str) -> str:
     """`wanted`: nameservers, search, options; what is empty is taken from the host's own. None: all of it.

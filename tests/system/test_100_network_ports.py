@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab import Place, reached
+from tests.lab import Lab, Place, reached
 from tests.networks import Guest, Net
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
@@ -116,14 +116,38 @@ def test_100_network_a_port_that_a_process_of_the_host_has_is_refused_by_its_nam
     assert net.links() == ["n1"]
 
 
-def test_100_network_the_port_of_names_is_published_on_one_address(net: Net) -> None:
-    net.network("n1", "192.168.40.0/24")
-    line = net.fails("run", "-d", "-net", "n1", "-p", "53:53/udp", "busybox", "top", code=125)
-    assert "(dnsmasq) [networks have their name servers there" in line
-    names = net.serving("names", "-net", "n1", "-p", f"{net.lab.HOST}:53:53/udp", doors=("udp/53",))
+def test_100_network_a_name_server_in_a_container_is_the_hosts(net: Net) -> None:
+    net.network("n1", "192.168.40.0/24", *BOTH)
+    ports = ("-p", "53:53/udp", "-p", "53:53/tcp")
+    names = net.serving("names", "-net", "n1", *ports, doors=("udp/53", "tcp/53"))
+    net.network("n2", "192.168.41.0/24", *("--ipv6", "--subnet", "fd00:41::/64"))
+    other = net.guest("other", "-net", "n2")
 
-    assert net.lab.neighbour.ask(net.lab.HOST, 53, "udp").startswith("names ")
-    assert names.ip in names.sh("nslookup names")
+    for place, address in (
+        *((net.lab.neighbour, address) for address in (net.lab.HOST, net.lab.HOST6)),
+        *((net.lab.host, address) for address in ("127.0.0.1", net.lab.HOST, "192.168.40.1")),
+        *((other, address) for address in (net.lab.HOST, net.lab.HOST6, "192.168.40.1")),
+    ):
+        for protocol in ("udp", "tcp"):
+            assert place.ask(address, 53, protocol).startswith("names "), (place.name, address, protocol)
+    # And the networks go on knowing their own, also once their servers are made anew.
+    for again in (False, True):
+        if again:
+            net.kill(*map(int, net.lab.host.run("pgrep", "-f", f"^dnsmasq:.*{net.root_id}").split()))
+            net.ok("replay")
+        assert names.ip in names.sh("nslookup names 192.168.40.1")
+        assert names.ip6 in names.sh("nslookup names fd00:40::1")
+        assert other.ip in other.sh("nslookup other")
+    net.ok("restart", "-t", "0", "names")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.53", Lab.HOST])
+def test_100_network_the_port_of_names_that_the_host_uses_is_refused(net: Net, address: str) -> None:
+    net.network("n1", "192.168.40.0/24")
+    with net.lab.host.listening(53, "udp", address):
+        line = net.fails("run", "-d", "--rm", "-net", "n1", "-p", "53:53/udp", "busybox", "top", code=125)
+    assert "port 0.0.0.0:53/udp of the host is taken by process" in line
+    assert "dnsmasq" not in line
 
 
 def test_100_network_a_published_port_is_nobody_elses_meanwhile(net: Net) -> None:
