@@ -251,8 +251,10 @@ if TYPE_CHECKING:
 
         def set_link(self, index: int, *, alias: str, up: bool) -> None: ...
 
-        def join_bridge(self, index: int, master: int, *, alias: str, mac: str) -> None:
-            """Up, a port that reflects, with this address behind it, which needs not be learned."""
+        def join_bridge(
+            self, index: int, master: int, *, alias: str, mac: str, addresses: Sequence[str]
+        ) -> None:
+            """Up, a port that reflects, with this MAC behind it, which needs not be learned; ADDRESS/LENGTH is there."""
 
         def add_address(self, index: int, address: str) -> None:
             """ADDRESS/LENGTH; no error if it is there."""

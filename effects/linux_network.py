@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _CONF = "/proc/sys/net/ipv6/conf"
 _KINDS = (_socket.SOCK_STREAM, _socket.SOCK_DGRAM)
-_GONE = {errno.ENODEV, errno.ESRCH}
+_GONE = {errno.ENODEV, errno.ENOENT, errno.ESRCH}
 
 
 class Network:
@@ -133,9 +133,11 @@ class Network:
     def set_link(self, index: int, *, alias: str, up: bool) -> None:
         self._links().change("link", [rtnetlink.set_link(index, alias=alias, up=up)])
 
-    def join_bridge(self, index: int, master: int, *, alias: str, mac: str) -> None:
+    def join_bridge(self, index: int, master: int, *, alias: str, mac: str, addresses: Sequence[str]) -> None:
         link = rtnetlink.set_link(index, alias=alias, master=master, up=True)
         self._links().change("link", [link, rtnetlink.set_port(index), rtnetlink.is_behind(index, mac)])
+        for address in addresses:
+            _change_if_there(self._links(), [rtnetlink.has_moved(master, address, mac)])
 
     def add_address(self, index: int, address: str) -> None:
         self._links().change("address", [rtnetlink.add_address(index, address)], address)

@@ -83,7 +83,8 @@ class Endpoint:
             message = "the network's bridge is gone [mydocker replay]"
             raise StepFailed("endpoint", errno.ENODEV, message, spec["bridge"])
         link = self._furnished(spec, host)
-        host.join_bridge(link["index"], bridge["index"], alias=spec["mark"], mac=spec["mac"])
+        at = {"mac": spec["mac"], "addresses": spec["addresses"]}
+        host.join_bridge(link["index"], bridge["index"], alias=spec["mark"], **at)
         _tell_names(spec, host)
         return {"index": link["index"]}
 

@@ -41,7 +41,7 @@ _IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_GROUP, _IFLA_NET_NS_FD, _IFLA_EXT_MASK = 18
 _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 31, 32
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFLA_PROTINFO, _IFLA_BRPORT_MODE, _IFLA_BRPORT_LEARNING = 12, 4, 8
-_NDA_LLADDR, _NUD_NOARP, _NTF_MASTER = 2, 0x40, 0x04
+_NDA_DST, _NDA_LLADDR, _NUD_STALE, _NUD_NOARP, _NTF_MASTER = 1, 2, 0x04, 0x40, 0x04
 _RTEXT_FILTER_SKIP_STATS = 8
 _AF_BRIDGE = 7
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_F_NODAD = 1, 2, 8, 0x02
@@ -136,9 +136,19 @@ def is_behind(index: int, mac: str) -> Message:
 
     Frames for a container that has long said nothing would go to all others as well.
     """
-    entry = _NEIGHBOUR.pack(_AF_BRIDGE, index, _NUD_NOARP, _NTF_MASTER, 0)
-    payload = entry + attribute(_NDA_LLADDR, bytes.fromhex(mac.replace(":", "")))
+    payload = _NEIGHBOUR.pack(_AF_BRIDGE, index, _NUD_NOARP, _NTF_MASTER, 0) + _at(mac)
     return Message(_RTM_NEWNEIGH, payload, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE)
+
+
+def has_moved(index: int, address: str, mac: str) -> Message:
+    """A neighbour on that link, if this host remembers it, is at this MAC from now on. ENOENT if it does not."""
+    family, value = packed(address.partition("/")[0])
+    payload = _NEIGHBOUR.pack(family, index, _NUD_STALE, 0, 0) + attribute(_NDA_DST, value) + _at(mac)
+    return Message(_RTM_NEWNEIGH, payload, NLM_F_ACK | NLM_F_REPLACE)
+
+
+def _at(mac: str) -> bytes:
+    return attribute(_NDA_LLADDR, bytes.fromhex(mac.replace(":", "")))
 
 
 def delete_link(index: int) -> Message:

@@ -60,8 +60,12 @@ class Leases:
         if net is None or net.status != "active":
             raise NetworkGone(c.name, connection["name"])
         last = self._last(net.id)
-        numbers = [self._number(net, row, connection, last) for row in net.subnets]
         subnets = [_parsed(row) for row in net.subnets]
+        numbers: list[int] = []
+        for row, pool in zip(net.subnets, subnets, strict=True):
+            # At the same place in both: an address of IPv6 then is of one MAC only, which is made of that of IPv4.
+            beside = pool.base + numbers[0] - subnets[0].base if numbers else None
+            numbers.append(self._number(net, row, connection, last, beside))
         asked6 = connection["ip6"]
         if asked6 and not any(pool.family == V6 for pool in subnets):
             raise AddressUnfit(asked6, net.name, "it has no subnet of IPv6")
@@ -94,7 +98,14 @@ class Leases:
                 return [text.partition("/")[0] for text in one["addresses"]]
         return []
 
-    def _number(self, net: Network, row: dict[str, Any], connection: dict[str, Any], last: list[str]) -> int:
+    def _number(
+        self,
+        net: Network,
+        row: dict[str, Any],
+        connection: dict[str, Any],
+        last: list[str],
+        beside: int | None,
+    ) -> int:
         pool = _parsed(row)
         taken = self._taken(net, pool)
         key = "ip" if pool.family == V4 else "ip6"
@@ -104,7 +115,10 @@ class Leases:
             before = addresses.number_of(text)
             if before is not None and pool.holds(*before) and before[1] not in taken:
                 return before[1]
-        found = pool.free({**taken, **self._asked_for(net)})
+        kept = {**taken, **self._asked_for(net)}
+        if beside is not None and pool.is_host(beside) and beside not in kept:
+            return beside
+        found = pool.free(kept)
         if found is None:
             found = pool.free(taken)
         if found is None:

@@ -184,10 +184,11 @@ class FakeNetwork:
         link = self._net.by_index(index)
         link.alias, link.up = alias, link.up or up
 
-    def join_bridge(self, index: int, master: int, *, alias: str, mac: str) -> None:
+    def join_bridge(self, index: int, master: int, *, alias: str, mac: str, addresses: Sequence[str]) -> None:
         link = self._net.by_index(index)
         assert self._net.by_index(master).kind == "bridge"
         assert mac == link.inside["mac"]
+        assert addresses
         link.alias, link.up, link.master = alias, True, master
 
     def add_address(self, index: int, address: str) -> None:

@@ -80,6 +80,21 @@ def test_100_network_a_restart_gets_its_own_address_where_it_is_free(net: Net) -
     assert net.inspect("t100a")["NetworkSettings"]["Networks"]["n1"]["IPAddress"] == "10.1.1.4"
 
 
+def test_100_network_an_address_that_has_moved_to_another_mac_is_reached_by_the_host_at_once(
+    net: Net,
+) -> None:
+    net.network("n1", "10.1.1.0/24", "--ipv6", "--subnet", "fd00:50::/64")
+    net.guest("t100peer", "-net", "n1")  # without any the bridge goes down, and all is forgotten
+    at = ("-net", "n1", "--ip", "10.1.1.77")
+    for name, mac in (("t100a", "02:00:00:00:00:01"), ("t100b", "02:00:00:00:00:02")):
+        guest = net.serving(name, *at, "--mac-address", mac, "-p", "8080:80")
+        for place, address in ((net.lab.host, guest.ip), (net.lab.host, guest.ip6)):
+            assert place.ask(address, 80).startswith(f"{name} "), address
+        for address in (net.lab.HOST, net.lab.HOST6):
+            assert net.lab.neighbour.ask(address, 8080).startswith(f"{name} "), address
+        net.ok("rm", "-f", name)
+
+
 def test_100_network_an_address_of_ones_own_choice(net: Net) -> None:
     net.network("n1", "10.1.1.0/24")
     guest = net.guest("t100a", "-net", "n1", "--ip", "10.1.1.77", "--mac-address", "02:42:00:00:00:77")

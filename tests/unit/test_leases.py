@@ -145,6 +145,24 @@ def test_an_address_and_a_mac_that_were_asked_for_are_had() -> None:
     assert (addresses(c), c.endpoints[0]["mac"]) == (["192.168.10.77/24"], "02:00:00:00:00:07")
 
 
+def test_an_address_of_ipv6_is_at_the_same_place_as_that_of_ipv4_where_it_is_free() -> None:
+    """So it is always of the same MAC, which neighbours remember: that is made of the address of IPv4."""
+    found = history(a_network(v6=True))
+    site = found.world.networks[N1].subnets[1]["subnet"].removesuffix("::/64")
+    chosen = start(found, add(found, "chosen", "a", connections=[connection(ip="192.168.10.3")]))
+    first, second = start(found, add(found, "first", "b")), start(found, add(found, "second", "c"))
+    thief = add(found, "thief", "d", connections=[connection(ip="192.168.10.9", ip6=f"{site}::5")])
+    start(found, thief)
+    crossed = start(found, add(found, "crossed", "e", connections=[connection(ip="192.168.10.5")]))
+    # asked for, if by one that does not live
+    add(found, "asks", "f", connections=[connection(ip6=f"{site}::7")])
+    other = start(found, add(found, "other", "0", connections=[connection(ip="192.168.10.7")]))
+
+    assert [addresses(c) for c in (chosen, first, second, crossed, other)] == [
+        [f"192.168.10.{v4}/24", f"{site}::{v6}/64"] for v4, v6 in ((3, 3), (2, 2), (4, 4), (5, 6), (7, 8))
+    ]
+
+
 def test_a_mac_that_another_container_of_the_network_has_is_refused() -> None:
     found = history()
     start(found, add(found, "one", "a"))
