@@ -81,7 +81,7 @@ def rows(
 def _row(event: Any, names: Names, *, whole: bool) -> dict[str, Any]:
     kind, _, key = event.s.partition("/")
     bearer = names.bearer(event.s)
-    what, command = sentence(event), str(event.by.get("cmd", ""))
+    what, command = sentence(event, names.of), str(event.by.get("cmd", ""))
     engine = "mydocker for " if acts.by_itself(event) else ""
     return {
         "N": event.n,

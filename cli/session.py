@@ -168,7 +168,11 @@ class Session:
         names |= {net.stream: f"network {net.name}" for net in self.world.networks.values()}
         made = (event for event in events if event.tag == "network.created")
         names |= {event.s: f"network {event.payload()['name']}" for event in made}
-        return [f"{names.get(event.s, event.s)}: {sentence(event)}" for event in events]
+
+        def called(stream: str) -> str:
+            return names.get(stream, stream)
+
+        return [f"{called(event.s)}: {sentence(event, called)}" for event in events]
 
     def _imagine_boot(self, world: World) -> None:
         """A reader after a reboot sees what the first writer will note, without noting it."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+SOME_PLACE = "place on a network"
 # kind -> what it is called once it is named
 THINGS = {
     "directory": "its directory",
@@ -25,7 +26,7 @@ THINGS = {
     "layer": "its files",
     "staging": "its staging directory",
     "signal": "a signal",
-    "endpoint": "its place on a network",
+    "endpoint": f"its {SOME_PLACE}",
     "rules": "its firewall rules",
     "resolver": "its own name server",
     "bridge": "its bridge",
@@ -54,9 +55,15 @@ EXITS = {
 }
 
 
-def sentence(event: Any) -> str:
-    """What happened, in plain words, past tense. Total over every event of `machine.events.SCHEMA`."""
-    return WORDS[event.tag](event)
+def sentence(event: Any, called: Callable[[str], str] | None = None) -> str:
+    """What happened, in plain words, past tense. Total over every event of `machine.events.SCHEMA`.
+
+    `called`: how people call what has a stream. With it, a place on a network is told with the network's name.
+    """
+    told = WORDS[event.tag](event)
+    if called is not None and getattr(event, "kind", "") == "endpoint":
+        told = told.replace(SOME_PLACE, f"place on {called(f'network/{event.key}')}", 1)
+    return told
 
 
 # --- containers --------------------------------------------------------------------------------------

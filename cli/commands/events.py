@@ -137,7 +137,7 @@ def _writer(form: str) -> Callable[[Any, bytes, Names], None]:
 
 def in_words(event: Any, _line: bytes, names: Names) -> str:
     """`2026-02-03 14:15:16  web: asked to stop: SIGTERM, SIGKILL after 10 s [root: stop web]`."""
-    line = f"{local_time(event.ts)}  {names.of(event.s)}: {sentence(event)}"
+    line = f"{local_time(event.ts)}  {names.of(event.s)}: {sentence(event, names.of)}"
     if acts.is_decision(event):
         by_user = event.why == "user" and not acts.by_itself(event)
         line += f" [{actor(event.by)}: {event.by.get('cmd', '')}]" if by_user else f" [{event.why}]"
@@ -168,7 +168,7 @@ def row(event: Any, names: Names) -> dict[str, Any]:
         "ID": key,
         "Name": names.of(event.s),
         "Image": image,
-        "What": sentence(event),
+        "What": sentence(event, names.of),
         "Why": event.why,
         "Who": actor(event.by),
         "Uid": event.by.get("uid"),

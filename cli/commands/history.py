@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from cli import past
 from cli.accounts import actor
 from cli.declare import Misused, argument, command, flag, value
 from cli.escape import json_line
+from cli.names import MOST, Names
 from cli.render import Column, cut, listing, local_time
 from cli.report import echo
 from cli.session import Session, pass_session
@@ -73,13 +74,14 @@ def history(
     columns = EVENT_COLUMNS
     if every:
         columns = [*EVENT_COLUMNS[:2], Column("Container", "CONTAINER"), *EVENT_COLUMNS[2:]]
-    rows = (event_row(event, anomaly=anomaly, whole=no_trunc) for event, anomaly in found)
+    called = Names(session.root, MOST).of
+    rows = (event_row(event, called, anomaly=anomaly, whole=no_trunc) for event, anomaly in found)
     _print(listing(rows, columns, form or "", fields=EVENT_FIELDS))
 
 
-def event_row(event: Any, *, anomaly: bool, whole: bool) -> dict[str, Any]:
+def event_row(event: Any, called: Callable[[str], str], *, anomaly: bool, whole: bool) -> dict[str, Any]:
     """One event's fields. An anomaly is an event that the table forbade: it changed nothing."""
-    what = f"anomaly: {sentence(event)}" if anomaly else sentence(event)
+    what = f"{'anomaly: ' if anomaly else ''}{sentence(event, called)}"
     container_id = event.s.partition("/")[2]
     return {
         "N": event.n,

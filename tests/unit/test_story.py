@@ -95,6 +95,14 @@ def test_effects_are_told_in_words(event: Event, told: str) -> None:
     assert sentence(event) == told
 
 
+def test_a_place_on_a_network_is_told_with_its_name_where_that_is_known() -> None:
+    event = ev.EffectDone(verb="do", kind="endpoint", key="a" * 64)
+
+    assert sentence(event) == "made its place on a network"
+    names = {f"network/{event.key}": "network shop"}
+    assert sentence(event, names.__getitem__) == "made its place on network shop"
+
+
 @pytest.mark.parametrize(
     ("exited", "told"),
     [
