@@ -165,7 +165,7 @@ def spellings(options: Mapping[str, click.Option]) -> dict[str, Spelling]:
 
 
 def _hint(option: str, known: Mapping[str, object]) -> str:
-    if not option:
+    if len(option.lstrip("-")) < 2:  # noqa: PLR2004 - a letter is like everything
         return ""
     from difflib import get_close_matches
 

@@ -155,12 +155,12 @@ def local_time(moment: int) -> str:
 
 
 def documents(found: Sequence[dict[str, Any]], form: str | None) -> list[str]:
-    """What `inspect` prints: one JSON text, or with a template a line for each."""
-    if form is not None:
+    """What `inspect` prints: one JSON text, for `json` in one line, or with a template a line for each."""
+    if form is not None and form != "json":
         from cli.template import Template
 
         template = Template(form)
         return [template.fill(document) for document in found]
     import json  # lists do without
 
-    return [json.dumps(found, indent=4)]
+    return [json.dumps(found, separators=(",", ":")) if form else json.dumps(found, indent=4)]

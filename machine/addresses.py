@@ -161,7 +161,7 @@ def subnet(text: str, what: str = "--subnet") -> Subnet:
     pool, number = found
     if BITS[pool.family] - pool.length < 2:  # noqa: PLR2004 - two bits: the gateway's, and one container's
         raise InvalidValue(what, text, "too small: it has no room for a gateway and a container")
-    if not pool.length or pool.overlaps(_LOOPBACK[pool.family]) or pool.overlaps(_MULTICAST[pool.family]):
+    if any(pool.overlaps(other) for other in _NOBODYS):
         raise InvalidValue(what, text, "no host may have addresses of it")
     if number not in (pool.base, pool.base + 1):
         raise InvalidValue(what, text, f"it has host bits [did you mean {pool}?]")
@@ -178,5 +178,8 @@ def first_free_pool(taken: Iterable[Subnet]) -> Subnet | None:
     return None
 
 
-_LOOPBACK = {V4: Subnet(V4, 127 << 24, 8), V6: Subnet(V6, 0, 127)}
-_MULTICAST = {V4: Subnet(V4, 224 << 24, 3), V6: Subnet(V6, 0xFF << 120, 8)}
+# "This network", loopback, multicast and what is reserved (RFC 6890); link-local IPv6 is each link's own (RFC 4291, 2.5.6).
+_NOBODYS = [
+    *(Subnet(V4, first << 24, length) for first, length in ((0, 8), (127, 8), (224, 3))),
+    *(Subnet(V6, first << 112, length) for first, length in ((0, 127), (0xFE80, 10), (0xFF00, 8))),
+]

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from machine.subjects import Network
     from machine.world import World
 
-RESERVED = frozenset({"none", "host", "container", DEFAULT, "default"})
+# The last two also are what the kernel calls settings of all links: none can be called so (devinet.c).
+RESERVED = frozenset({"none", "host", "container", DEFAULT, "default", "all"})
 MAX_DEVICE = 15  # IFNAMSIZ less its NUL, netdevice(7)
 _UNIQUE_LOCAL = 0xFD << 120  # fd00::/8, RFC 4193: the next 40 bits are random
 _GLOBAL_BITS, _SITE = 40, 48
@@ -186,7 +187,7 @@ def network_name(text: str, what: str = "network name") -> str:
 
     if text in RESERVED:
         raise InvalidValue(
-            what, text, "reserved: none, host, container, bridge and default mean something else"
+            what, text, "reserved: none, host, container, bridge, default and all mean something else"
         )
     parse.name(text, what)
     if len(text) > MAX_DEVICE:

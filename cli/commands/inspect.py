@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 @command()
-@value("form", "-f", "--format", metavar="FORM", help="A template such as {{.State.Pid}}.")
+@value(
+    "form", "-f", "--format", metavar="FORM", help="json (one line), or a template such as {{.State.Pid}}."
+)
 @value(
     "at", "--at", metavar="TIME|N", help="As they were then: a time such as 10m (ago), or an event's number."
 )

@@ -119,7 +119,9 @@ def _has_label(net: Network, text: str) -> bool:
 
 
 @member(network)
-@value("form", "-f", "--format", metavar="FORM", help="A template such as {{.IPAM.Config}}.")
+@value(
+    "form", "-f", "--format", metavar="FORM", help="json (one line), or a template such as {{.IPAM.Config}}."
+)
 @argument("names", many=True)
 @pass_session
 def inspect(session: Session, names: tuple[str, ...], form: str | None) -> None:

@@ -81,6 +81,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["-r", "/x"], "missing command [see mydocker --help]"),
         (["--nope"], "no such option: --nope [see mydocker --help]"),
         (["stop", "--tmie", "3"], "stop: no such option: --tmie [did you mean --time?] [see mydocker stop --help]"),
+        (["network", "create", "-o", "mtu=1400", "n"], "network create: no such option: -o [see mydocker network create --help]"),
         (["stop"], "stop: missing argument 'NAMES...' [see mydocker stop --help]"),
         (["stop", "-t"], "stop: option -t needs a value [see mydocker stop --help]"),
         (["create", "-m", "5X", "busybox"], "invalid --memory '5X': expected a number of bytes, or one with k, m, g (such as 512k, 100m, 1.5g)"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cli import render
 from cli.escape import json_line, safe
-from cli.render import Column, listing, table
+from cli.render import Column, documents, listing, table
 from cli.template import Template
 from machine.errors import InvalidValue
 
@@ -302,3 +302,11 @@ def test_a_time_is_local_in_the_seriess_form(monkeypatch: pytest.MonkeyPatch) ->
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_documents_are_one_json_text_in_one_line_with_json_for_a_template() -> None:
+    found = [{"Name": "a", "Labels": {"k": "v"}}, {"Name": "b", "Labels": {}}]
+
+    assert documents(found, "json") == ['[{"Name":"a","Labels":{"k":"v"}},{"Name":"b","Labels":{}}]']
+    assert documents(found, "{{.Name}}") == ["a", "b"]
+    assert documents(found, None)[0].startswith('[\n    {\n        "Name": "a"')

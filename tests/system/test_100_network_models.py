@@ -120,7 +120,7 @@ def test_100_network_ports_need_a_network_of_ours(net: Net, model: str) -> None:
     assert net.ok("ps", "-a", "--format", "{{.Names}}").split() == ["web"]
 
 
-@pytest.mark.parametrize("word", ["none", "host", "container", "bridge", "default"])
+@pytest.mark.parametrize("word", ["none", "host", "container", "bridge", "default", "all"])
 def test_100_network_words_of_the_four_models_are_no_names(net: Net, word: str) -> None:
     assert word in net.fails("network", "create", "--subnet", "192.168.20.0/24", word)
     assert net.links() == []

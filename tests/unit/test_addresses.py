@@ -77,7 +77,10 @@ def test_a_subnet_is_as_the_library_has_it(address: ipaddress.IPv4Address, lengt
         ("127.0.0.0/16", "no host may"),
         ("0.0.0.0/0", "no host may"),
         ("224.0.0.0/24", "no host may"),
+        ("0.0.0.0/8", "no host may"),
         ("ff00::/64", "no host may"),
+        ("fe80::/64", "no host may"),
+        ("::/64", "no host may"),
     ],
 )
 def test_a_pool_that_cannot_be_one_is_refused(text: str, why: str) -> None:
