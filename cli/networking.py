@@ -39,7 +39,9 @@ def settings(session: Session, asked: NetworkOptions) -> dict[str, Any]:
     model, colon, name = asked.model.partition(":")
     world = session.engine().world
     if colon:
-        return said | {"network": f"{model}:{decide.find(world, name).id}"}
+        target = decide.find(world, name)
+        # One that shares a network has that of another: its addresses, names and end are that one's.
+        return said | {"network": f"{model}:{target.joins or target.id}"}
     if DEFAULT in asked.networks:
         make_default(session)
     world = session.engine().world

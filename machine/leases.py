@@ -118,11 +118,20 @@ class Leases:
         kept = {**taken, **self._asked_for(net)}
         if beside is not None and pool.is_host(beside) and beside not in kept:
             return beside
-        found = pool.free(kept)
+        found = self._free(net, pool, kept)
         if found is None:
-            found = pool.free(taken)
+            found = self._free(net, pool, taken)
         if found is None:
             raise PoolExhausted(net.name, str(pool))
+        return found
+
+    def _free(self, net: Network, pool: Subnet, taken: dict[int, str]) -> int | None:
+        """The lowest that nobody has; nor its MAC, which somebody may have asked for."""
+        macs = {one["mac"] for other in self._others() for one in other.endpoints if one["network"] == net.id}
+        found = pool.free(taken)
+        while found is not None and pool.family == V4 and _mac(found) in macs:
+            taken = {**taken, found: ""}
+            found = pool.free(taken)
         return found
 
     def _asked_for(self, net: Network) -> dict[int, str]:
@@ -257,9 +266,7 @@ def in_network_of(world: World, target: Container) -> list[str]:
     return [c.name for c in world.containers.values() if c.joins == target.id and c.status not in GONE]
 
 
-def joined(world: World, container_id: str) -> int:
-    """How many containers, one behind the other, it has joined the network of; the most are to be removed first."""
-    c, count = world.containers.get(container_id), 0
-    while c is not None and c.joins:
-        c, count = world.containers.get(c.joins), count + 1
-    return count
+def joined(world: World, container_id: str) -> bool:
+    """Whether it was created to share the network of another, which is to be removed after it."""
+    c = world.containers.get(container_id)
+    return c is not None and bool(c.joins)

@@ -63,6 +63,19 @@ def test_100_network_container_has_its_targets_names(net: Net) -> None:
     assert "nameserver 192.168.20.1" in out
 
 
+def test_100_network_container_of_one_that_shares_a_network_is_its_owners(net: Net) -> None:
+    net.network("n1", "192.168.20.0/24")
+    web = net.guest("web", "-net", "n1", "--hostname", "box")
+    net.guest("beside", "-net", "container:web")
+    behind = net.guest("behind", "-net", "container:beside")
+    out = behind.sh("cat /etc/hosts /etc/resolv.conf /etc/hostname; hostname")
+
+    assert f"{web.ip}\tbox\n" in out
+    assert "nameserver 192.168.20.1\nbox\nbox\n" in out
+    net.ok("rm", "-f", "beside")
+    assert "behind is in its network" in net.fails("rm", "-f", "web")
+
+
 def test_100_network_container_stays_until_its_users_are_gone(net: Net) -> None:
     net.network("n1", "192.168.20.0/24")
     web = net.guest("web", "-net", "n1")

@@ -172,6 +172,13 @@ def test_a_mac_that_another_container_of_the_network_has_is_refused() -> None:
         decide.start(found.world, "two")
 
 
+def test_an_address_whose_mac_another_container_asked_for_is_given_to_nobody() -> None:
+    found = history()
+    start(found, add(found, "one", "a", connections=[connection(ip="192.168.10.9", mac="02:42:c0:a8:0a:02")]))
+
+    assert addresses(start(found, add(found, "two", "b"))) == ["192.168.10.3/24"]
+
+
 def test_an_address_that_somebody_asked_for_is_given_to_others_last() -> None:
     found = history(a_network(pool="10.0.0.0/29"))
     stopped = add(found, "stopped", "a", connections=[connection(ip="10.0.0.2")])
