@@ -100,7 +100,9 @@ def _asked(address: str, host_port: int, port: int, protocol: str) -> dict[str, 
 def check_count(many: Collection[dict[str, Any]], what: str) -> None:
     """Refuse more than an event holds. InvalidValue."""
     if len(many) > MOST:
-        raise InvalidValue(what, f"{len(many)} ports", f"a container can publish {MOST} at most")
+        raise InvalidValue(
+            what, f"{len(many)} ports", f"a container can publish {MOST} at most [or use --network host]"
+        )
 
 
 def check_asked(asked: Iterable[dict[str, Any]], what: str = "--publish") -> None:

@@ -39,6 +39,10 @@ def _find(world: World, name: str, at: str | None) -> Container:
         return decide.find(world, name)
     except NoSuchContainer:
         if at is None:
+            from machine import networks
+
+            if networks.named(world, name) is not None:
+                raise NoSuchContainer(name, f"there is a network: mydocker network inspect {name}") from None
             raise
         raise NoSuchContainer(name, f"mydocker ps -a --at '{at}' lists those of then") from None
 

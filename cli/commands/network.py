@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 COLUMNS = [Column("Name", "NAME"), Column("IpRange", "IpRange"), Column("Driver", "Driver")]
 FIELDS = ("ID", "Scope", "IPv6", "Internal", "Labels", "CreatedAt")
 FILTERS = ("id", "name", "driver", "label", "dangling")
+YES_OR_NO = {"true": True, "1": True, "false": False, "0": False}
 
 
 @family()
@@ -77,6 +78,9 @@ def create(session: Session, name: str, *, ipv6: bool, internal: bool, **more: A
 def ls(session: Session, filters: tuple[str, ...], form: str | None, *, quiet: bool, no_trunc: bool) -> None:
     """List networks."""
     wanted = parse.filters(filters, FILTERS, "--filter")
+    for text in wanted.get("dangling", ()):
+        if text not in YES_OR_NO:
+            raise InvalidValue("--filter", f"dangling={text}", "expected true or false")
     found = [net for net in projections_network.visible(session.world) if _matches(session, net, wanted)]
     if quiet:
         lines = [net.id if no_trunc else net.id[:SHORT] for net in found]
@@ -107,7 +111,7 @@ def _matches(session: Session, net: Network, wanted: dict[str, list[str]]) -> bo
         "id": net.id.startswith,
         "name": lambda text: text in net.name,
         "driver": lambda text: text == net.driver,
-        "dangling": lambda text: (text == "true") == (not networks.wanted_by(session.world, net)),
+        "dangling": lambda text: YES_OR_NO[text] == (not networks.wanted_by(session.world, net)),
         "label": lambda text: _has_label(net, text),
     }
     return all(any(tests[key](text) for text in texts) for key, texts in wanted.items())

@@ -39,6 +39,8 @@ CREATE = [
     (("network", "create", "--driver", "foo", "--subnet", "192.168.70.0/24", "n1"), "foo"),
     (("network", "rm", "nosuch"), "nosuch"),
     (("network", "inspect", "nosuch"), "nosuch"),
+    (("network", "ls", "--filter", "dangling=perhaps"), "dangling=perhaps"),
+    (("inspect", "taken"), "there is a network"),
     (("network", "connect", "nosuch", "web"), "nosuch"),
     (("network", "connect", "taken", "nosuch"), "nosuch"),
     (("network", "connect", "taken", "web"), "web"),
