@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from effects.failure import StepFailed
-from effects.rtnetlink import GROUP
+from effects.rtnetlink import GROUP, packed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -166,8 +166,6 @@ def _unfinished(spec: Spec) -> str:
 
 def _mac_of(gateways: list[str]) -> str:
     """One of ours (02:42 and the last four bytes of the first gateway): the same whenever it is made."""
-    from effects.rtnetlink import packed
-
     _family, address = packed(gateways[0].partition("/")[0])
     return (b"\x02\x42" + address[-4:]).hex(":")
 
