@@ -181,7 +181,8 @@ def _init(c: Container, places: Places, _key: str) -> dict[str, Any]:
         **{key: c.setting(key) for key in (*keys, *more)},
         "id": c.id,
         "name": c.name,
-        "hostname": c.hostname,
+        # In another's network it bears that one's: the name that its /etc/hosts tells.
+        "hostname": c.setting("hostname") or c.netns.get("hostname") or c.hostname,
         "process": f"{here}/{c.process}",
         "lower": [f"{places.root}/layers/{digest}/fs" for digest in c.layers],
         "upper": f"{here}/upper",
