@@ -71,8 +71,9 @@ class Probe:
         return self._failed or self._kept.decode(errors="replace")
 
     def fds(self) -> list[int]:
-        """Descriptors to poll for reading."""
-        fds = [self._pidfd, self._output, self._connection.fileno() if self._speaks else -1]
+        """Descriptors to poll for reading; that it is over is told once."""
+        pidfd = -1 if self.over else self._pidfd
+        fds = [pidfd, self._output, self._connection.fileno() if self._speaks else -1]
         return [fd for fd in fds if fd >= 0]
 
     def serve(self, fd: int) -> None:

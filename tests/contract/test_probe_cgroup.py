@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 
 import pytest
 
+from cli import handover
 from effects import cgroup_tree, probe
+from effects.control import Connection
 from tests.contract.bench import Bench, LinuxBench
 
 
@@ -39,6 +42,27 @@ def test_a_probe_is_born_below_its_container_in_one_hierarchy_and_beside_it_in_t
     assert len(here["joins"]) == len(where["joins"])
     probe.let_go(container.host, facts)
     assert not container.host.exists(leaf)
+
+
+def test_one_that_is_over_wakes_nobody_until_it_is_closed(container: Bench) -> None:
+    """Its monitor may have to wait with that until the journal takes events again."""
+    ours, theirs = handover.pair()
+    pid = os.posix_spawn("/bin/true", ["true"], {})  # in the joiner's place
+    about = {"identity": {}, "id": "c1", "cgroup": container.facts["cgroup"]}
+    made = probe.Probe(container.host, about, {}, Connection(ours), pid)
+    assert ready(made, 10_000) == [made.fds()[0]]
+    made.serve(made.fds()[0])
+
+    assert (made.over, ready(made, 0)) == (True, [])
+    made.close()
+    theirs.close()
+
+
+def ready(made: probe.Probe, milliseconds: int) -> list[int]:
+    poller = select.poll()
+    for fd in made.fds():
+        poller.register(fd, select.POLLIN)
+    return [fd for fd, _ in poller.poll(milliseconds)]
 
 
 def test_making_it_twice_and_removing_it_twice_are_no_errors(container: Bench) -> None:
