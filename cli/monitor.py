@@ -218,23 +218,21 @@ class Monitor:
             self.keeper.load_the_rest()
         for fd, events in ready:
             if fd != pidfd and (checks is None or not checks.serve(fd)):
-                self._serve(fd, events, sources, writer)
+                self._serve(fd, events)
         # Without a pidfd a live container's first process was gone before we could hold it.
         if may_note and (pidfd is None or any(fd == pidfd for fd, _ in ready)):
             self.keeper.note_exit()
         if not self.retry_at:
             self.keeper.do_what_is_due()
 
-    def _serve(self, fd: int, events: int, sources: list[int], writer: int | None) -> None:
+    def _serve(self, fd: int, events: int) -> None:
         stdio = self.keeper.stdio
-        if stdio is not None and fd == writer and events & select.POLLOUT:
-            stdio.flush_stdin()
-        if stdio is not None and fd in sources:
-            if events & select.POLLIN and stdio.pump(fd):
+        if stdio is not None and stdio.owns(fd):
+            if stdio.serve(fd, events):
                 self.server.broadcast_wake()
-        elif fd != writer:
-            for client, kind, payload in self.server.ready(fd, events):
-                self._hear(client, kind, payload)
+            return
+        for client, kind, payload in self.server.ready(fd, events):
+            self._hear(client, kind, payload)
 
     def _timeout(self) -> int | None:
         """Milliseconds until something is due, for poll(2); soon, while there is still a move to be made."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
 import stat
 import struct
 
@@ -132,6 +133,17 @@ class Stdio:
     def fds(self) -> list[int]:
         """Descriptors to poll for reading."""
         return list(self._sources)
+
+    def owns(self, fd: int) -> bool:
+        """Whether it is one of those that `fds` or `wants_write` told of."""
+        return fd in self._sources or fd == self._stdin
+
+    def serve(self, fd: int, events: int) -> int:
+        """One of ours is ready, with these events of poll(2): write what waits for stdin, log what came; bytes of that."""
+        # Of a full pipe that nobody reads any more poll tells POLLERR, and no POLLOUT.
+        if fd == self._stdin and events & (select.POLLOUT | select.POLLERR):
+            self.flush_stdin()
+        return self.pump(fd) if fd in self._sources and events & select.POLLIN else 0
 
     def pump(self, fd: int) -> int:
         """Log what is there, at most about 1 MiB; returns its size, 0 if there is nothing."""

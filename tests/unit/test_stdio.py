@@ -76,10 +76,8 @@ def serve(stdio: Stdio, until: Callable[[], bool]) -> None:
         for fd, wanted in events.items():
             poller.register(fd, wanted)
         for fd, what in poller.poll(10):
-            if fd == writer and what & (select.POLLOUT | select.POLLERR):
-                stdio.flush_stdin()
-            if fd in stdio.fds() and what & select.POLLIN:
-                stdio.pump(fd)
+            assert stdio.owns(fd)
+            stdio.serve(fd, what)
 
 
 def in_fifos(directory: Path, *argv: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
@@ -96,6 +94,15 @@ def in_terminal(stdio: Stdio, *argv: str) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(["setsid", "-c", *argv], stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
     return process
+
+
+def test_a_full_pipe_that_nobody_reads_any_more_is_given_up(over_fifos: Open) -> None:
+    stdio = over_fifos(stdin=True)
+    stdio.feed(bytes(4 * STDIN_LIMIT))
+    assert stdio.wants_write() is not None
+    stdio.started()  # and what was started has closed its stdin
+
+    serve(stdio, lambda: stdio.wants_write() is None)
 
 
 def test_each_stream_goes_into_its_own_log(directory: Path, over_fifos: Open) -> None:
