@@ -47,6 +47,12 @@ def pytest_sessionstart() -> None:
     set_up("lo")
 
 
+def pytest_collection_finish() -> None:
+    """What was collected lives as long as we do: whoever looks for garbage, `alone` above all, need not look at it (0.1 s)."""
+    gc.collect()
+    gc.freeze()
+
+
 def set_up(device: str) -> None:
     """`ip link set DEVICE up` (netdevice(7)), without the tool."""
     up, get, put = 0x1, 0x8913, 0x8914  # IFF_UP, SIOCGIFFLAGS, SIOCSIFFLAGS of linux/if.h and sockios.h
