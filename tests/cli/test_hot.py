@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import subprocess
 import sys
@@ -61,8 +62,11 @@ def by_hot(one: Declaration, args: list[str]) -> Any:
         return type(refusal)
 
 
+click_of = functools.cache(to_click)
+
+
 def by_click(one: Declaration, args: list[str]) -> Any:
-    command = to_click(one)
+    command = click_of(one)
     try:
         with command.make_context(one.name, list(args)) as ctx:
             return ctx.params
@@ -70,6 +74,7 @@ def by_click(one: Declaration, args: list[str]) -> Any:
         return type(refusal)
 
 
+@functools.cache
 def lines(one: Declaration) -> st.SearchStrategy[list[str]]:
     spelled = sorted(one.table())
     values = [f"{text}={word}" for text in spelled for word in ("true", "false", "5", "K=v")]
