@@ -116,5 +116,7 @@ def _see_the_networks(networks: dict[str, KnownNetwork], events: list[Document])
 
 
 def _see_the_images(engine: Engine, images: list[str]) -> None:
+    if not images:
+        return  # a command takes a second here
     listed = engine.ok("images --format '{{.Name}}'").split()
     assert set(images) <= set(listed), f"lost: {set(images) - set(listed)}"
