@@ -202,8 +202,10 @@ def connect(world: World, reference: str, container: str, asked: dict[str, Any],
     """`asked`: ip, ip6, mac, aliases. Raises what a start does, NoNetworkOfItsOwn, Connected."""
     net, c = find(world, reference), decide.find(world, container)
     decide.check(c, "connect")
-    if c.setting("network") != DEFAULT:
-        raise NoNetworkOfItsOwn(c.name, c.setting("network"))
+    model, colon, target = c.setting("network").partition(":")
+    if model != DEFAULT:
+        owner = world.containers.get(target)
+        raise NoNetworkOfItsOwn(c.name, f"{model}{colon}{owner.name if owner is not None else target}")
     if any(one["network"] == net.id for one in c.setting("connections")):
         raise Connected(c.name, net.name)
     connection = {"network": net.id, "name": net.name, **asked}

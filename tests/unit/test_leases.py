@@ -25,7 +25,7 @@ from machine.network_errors import (
 )
 from machine.world import World
 from tests.event_order import violations
-from tests.histories import BOOT, MACHINE, created, failing, fold, here
+from tests.histories import BOOT, MACHINE, container_id, created, failing, fold, here
 from tests.networked import (
     ASKED,
     N1,
@@ -323,8 +323,11 @@ def test_connect_and_disconnect_refuse_what_is_so_already_and_what_cannot_be() -
     add(found, "alone", "b", network="none", connections=[])
     with pytest.raises(Connected):
         networks.connect(found.world, "net", "c1", ASKED)
-    with pytest.raises(NoNetworkOfItsOwn):
+    beside = add(found, "beside", "c", network=f"container:{container_id('a')}", connections=[])
+    with pytest.raises(NoNetworkOfItsOwn, match=r"with --network none$"):
         networks.connect(found.world, "net", "alone", ASKED)
+    with pytest.raises(NoNetworkOfItsOwn, match=r"with --network container:c1$"):
+        networks.connect(found.world, "net", beside.name, ASKED)
     with pytest.raises(NotConnected):
         networks.disconnect(found.world, "net", "alone")
 
