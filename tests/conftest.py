@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
+import resource
 import signal
 import socket
 import struct
@@ -29,17 +30,24 @@ for ignored in (signal.SIGQUIT, signal.SIGHUP):
     if signal.getsignal(ignored) is signal.SIG_IGN:
         signal.signal(ignored, signal.SIG_DFL)
 
+FILES = 20_000  # that may be open
 ENDING = 10  # seconds for a thread that was told to end
 settings.load_profile("long" if os.environ.get("MYDOCKER_TEST_ALL") else "default")
 
 
 def pytest_sessionstart() -> None:
     """Engines that tests start make links, addresses and rules: never among the machine's own. Nor do tests mount anything
-    there, and what others mount meanwhile is not taken for something that a container left.
+    there, and what others mount meanwhile is not taken for something that a container left. The caller's umask and his limit
+    of open files, 1024 in most shells, are his.
 
     The kernel drops the namespaces, and all that is in them, with the last of our processes. /sys/class/net goes on
     showing the old one, as sysfs shows the network of whoever mounted it: `socket.if_nameindex` shows ours.
     """
+    os.umask(0o022)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (FILES if hard == resource.RLIM_INFINITY else min(FILES, hard), hard)
+    )
     if os.geteuid() != 0:
         return
     kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS)
