@@ -10,6 +10,7 @@ import pytest
 
 from tests.vm.engine import Engine
 from tests.vm.machine import Machine, make_disk, missing
+from tests.waiting import until
 
 SEED = os.environ.get("MYDOCKER_SEED") or str(int.from_bytes(os.urandom(3), "big"))
 
@@ -55,7 +56,6 @@ def engine(machine: Machine) -> Iterator[Engine]:
     if containers := engine.containers():
         engine.ok("rm -f " + " ".join(containers))
     engine.ok("network prune -f")
-    left = machine.ok(
-        "for d in /sys/fs/cgroup/mydocker-*/*/; do [ -d $d ] && basename $d; done; true"
-    ).split()
-    assert set(left) <= {"servers"}
+    look = "for d in /sys/fs/cgroup/mydocker-*/*/; do [ -d $d ] && basename $d; done; true"
+    # A monitor answers before it leaves its cgroup and ends.
+    until(lambda: set(machine.ok(look).split()) <= {"servers"}, "cgroups stay")

@@ -40,11 +40,14 @@ def main(plan: Plan) -> None:
     place = base.parent
     cuts = _cuts(log, plan)
     for number, (cut, chance) in enumerate(cuts):
-        image = place / "state"
+        # A file of its own: a loop device may keep the one before for a moment.
+        image = place / f"state{number}"
         disk.state(cut, chance, image)
         size = log.entries[cut - 1].end
         acknowledged = [(verb, name) for at, verb, name in plan["acknowledged"] if at <= size]
-        if wrong := _wrong(image, place, acknowledged):
+        wrong = _wrong(image, place, acknowledged)
+        image.unlink()
+        if wrong:
             print(f"cut {cut}, state {number}, {len(acknowledged)} acknowledged: {wrong}")
             if plan["until"] and plan["until"] in wrong:
                 break

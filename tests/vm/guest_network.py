@@ -23,7 +23,7 @@ from effects import hostnet
 from tests.network_claims import unowned
 
 RUN_DIR = Path("/run/mydocker")
-PATIENCE = 30.0  # seconds for a server that was just started
+PATIENCE = 120.0  # seconds for a server that was just started
 SHORT = 12  # digits of an id that are a container's name for itself
 
 

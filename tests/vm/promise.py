@@ -14,6 +14,7 @@ from typing import Any
 from tests.vm.engine import ROOT, Engine
 from tests.vm.load import VOUCHES, Known, KnownNetwork
 from tests.vm.machine import CHECKOUT
+from tests.waiting import until
 
 Document = dict[str, Any]
 # Seconds for restart policies to have their way: the first delay is 0.1, but each start takes seconds here, and many on a
@@ -114,16 +115,20 @@ def _check_kernel(
     engine: Engine, containers: dict[str, Document], events: list[Document], *, whole: bool
 ) -> None:
     live = {document["Id"] for document in containers.values() if document["State"]["Running"]}
-    sections = [part.split() for part in engine.machine.ok(KERNEL).split("--\n")]
-    directories, staging, links, mounts, cgroups, [boot] = sections
+    known = live | ({"monitors"} if live else set()) | ({"servers"} if networks_of(events) else set())
+
+    def sections() -> list[list[str]]:
+        return [part.split() for part in engine.machine.ok(KERNEL).split("--\n")]
+
+    # A monitor answers before it leaves its cgroup and ends.
+    until(lambda: set(sections()[4]) <= known, "cgroups", seconds=AT_ONCE)
+    directories, staging, links, mounts, _, [boot] = sections()
     assert set(directories) <= {document["Id"] for document in containers.values()}, "files of no container"
     assert staging == [], "half-made files"
     ways = {document["Name"] for document in containers.values() if document["Id"] in live}
     # A way may have reached the disk before the event of it: it leads nowhere, and a `replay` removes it.
     assert set(links) == ways if whole else set(links) >= ways, f"links: {links}"
     assert mounts == [], "mounts"
-    known = live | ({"monitors"} if live else set()) | ({"servers"} if networks_of(events) else set())
-    assert set(cgroups) <= known, "cgroups"
     boots = [event["boot"] for event in events if event["t"] == "host.booted"]
     assert boots[-1] == boot, "the boot was not noted"
     assert len(boots) == len(set(boots)), "a boot was noted twice"

@@ -88,10 +88,11 @@ def _cut(machine: Machine, command: Command, who: str, step: int) -> str:
     early = who == "monitor" and command.monitor == "before"
     try:
         for number, words in enumerate([*command.before, command.words]):
-            armed = arm if (number == 0 if early else number == len(command.before)) else ""
+            armed = arm if (words[0] == "run" if early else number == len(command.before)) else ""
             machine(f"cd {ROOT}; {armed} MYDOCKER_ROOT={ROOT} {PROGRAM} {shlex.join(words)}")
     except PowerLost:
         machine.wait_off()
-        return machine.last_words().rpartition("cut before ")[2].splitlines()[0]
+        # The end may come before the kernel has printed that.
+        return (machine.last_words().rpartition("cut before ")[2].splitlines() or ["?"])[0]
     machine.cut()
     return ""

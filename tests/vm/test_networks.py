@@ -69,12 +69,12 @@ def test_a_published_port_answers_here_and_outside_and_the_way_out_is_masquerade
 def test_networks_do_not_reach_each_other_and_one_that_is_connected_later_does(site: Engine) -> None:
     site.ok("network create --subnet 10.8.0.0/24 yard")
     site.ok("run -d --name far --network yard busybox top")
-    ask = f"exec far {NOT_FOR_LONG} http://10.7.0.9/hostname"
-    assert site(ask).code != 0
+    page = "http://10.7.0.9/hostname"
+    assert site(f"exec far {NOT_FOR_LONG} {page}").code != 0
     site.ok("network connect shop far")
-    assert site.ok(ask).strip() == name_of(site, "site")
+    assert site.ok(f"exec far {FETCH} {page}").strip() == name_of(site, "site")
     site.ok("network disconnect shop far")
-    assert site(ask).code != 0
+    assert site(f"exec far {NOT_FOR_LONG} {page}").code != 0
     site.ok("rm -f far")
     site.ok("network rm yard")
 
