@@ -98,6 +98,7 @@ class Monitor:
         self.first = self.server.adopt(command)
         self.succession = Succession(request["root"], self.container.id)
         self.overtaken: Exception | None = None  # and could not go on as the version that has overtaken us
+        self.exit_waits = False  # to be noted until `retry_at`, since this version could not
         self.unanswered: dict[int, tuple[Client, dict[str, Any]]] = {}  # by descriptor
         self.keeper = Keeper(self.engine, self.container, self.host, self.server, request)
         self.execs = Execs(self.engine, self.container)
@@ -196,7 +197,8 @@ class Monitor:
         """Wait for the container's end, its output, its clients, or what is due; and serve it."""
         poller = select.poll()
         # Its own tree gone, a monitor still writes to the journal; else the next try tells the exit as well.
-        may_note = self.keeper.is_live() and (not self.retry_at or isinstance(self.overtaken, Outdated))
+        can_write = not self.retry_at or (isinstance(self.overtaken, Outdated) and not self.exit_waits)
+        may_note = self.keeper.is_live() and can_write
         pidfd = self.host.pidfd(self.container.id) if may_note else None
         if pidfd is not None:
             poller.register(pidfd, select.POLLIN)
@@ -221,7 +223,9 @@ class Monitor:
                 self._serve(fd, events)
         # Without a pidfd a live container's first process was gone before we could hold it.
         if may_note and (pidfd is None or any(fd == pidfd for fd, _ in ready)):
+            self.exit_waits = True
             self.keeper.note_exit()
+            self.exit_waits = False
         if not self.retry_at:
             self.keeper.do_what_is_due()
 

@@ -199,6 +199,37 @@ def test_110_upgrade_that_is_broken_leaves_the_monitors_as_they_are(old: Docker,
     assert "SyntaxError" in (old.root / "defects.txt").read_text()  # whose defect it is
 
 
+def test_110_upgrade_that_is_broken_lets_the_monitor_of_what_has_ended_rest_between_its_tries(
+    old: Docker, version: Version, tmp_path: Path
+) -> None:
+    tries = tmp_path / "tries"
+    note = f'        with open("{tries}", "a") as file:\n            print(uptime(), file=file)\n'
+    version.put(
+        (
+            "cli/keeper.py",
+            "        cgroup = self._container.cgroup\n",
+            f"{note}        import cli.more\n{{0}}",
+        )
+    )
+    (
+        version.place / "cli" / "more.py"
+    ).touch()  # which it loads when its container has ended, for the first time
+    old.ok("run", "-d", "--name", "a", "busybox", "top")
+    version.put(*LATER, ("cli/monitor.py", "def main() -> int:", "def main( -> int:"))
+
+    os.kill(int(old.inspect("a")["State"]["Pid"]), signal.SIGKILL)
+    waiting.until(
+        lambda: tries.exists() and len(tries.read_text().split()) > 3, "it does not try", beside=tmp_path
+    )
+    first, *_, last = map(int, tries.read_text().split()[:4])
+    assert last - first > 2e9  # ns for three more
+
+    version.put(*LATER)
+    old.ok("replay")
+    waiting.until(lambda: status(old, "a") == "exited", "it stays as it is", beside=old.root / "journal")
+    assert old.inspect("a")["State"]["ExitCode"] == 137
+
+
 def test_110_upgrade_a_monitor_that_dies_of_being_asked_has_a_successor_at_once(
     old: Docker, version: Version
 ) -> None:
