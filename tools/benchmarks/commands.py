@@ -14,6 +14,7 @@ from benchmarks.report import PROGRAM, Result, in_turns, once, run, verdict
 
 HEADING = ["| work | mydocker ms | peers ms | of podman | budget: first, goal |", "|---|---|---|---|---|"]
 STARTS = 100
+CLEANUP = 20.0  # seconds
 
 
 class Case:
@@ -119,7 +120,22 @@ class Bench:
         subprocess.run([*self.mydocker, "rm", "-f", "w"], capture_output=True, check=False)
         if shutil.which("podman"):
             subprocess.run([*self.podman, "rm", "-f", "-t", "0", "-a"], capture_output=True, check=False)
+            self._await_podman()
             subprocess.run(["umount", "-l", f"{self.base}/podman/overlay"], capture_output=True, check=False)
+
+    def _await_podman(self) -> None:
+        """Until its clean-up of each container is over, which goes on after `rm` and mounts its storage again."""
+        end = time.monotonic() + CLEANUP
+        while time.monotonic() < end and any(
+            map(self._names_us, pathlib.Path("/proc").glob("[0-9]*/cmdline"))
+        ):
+            time.sleep(0.05)
+
+    def _names_us(self, cmdline: pathlib.Path) -> bool:
+        try:
+            return os.fsencode(self.base) in cmdline.read_bytes()
+        except OSError:
+            return False  # it has ended
 
 
 def row(what: str, found: dict[str, float], budget: float, goal: float) -> str:
