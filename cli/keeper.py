@@ -179,10 +179,7 @@ class Keeper:
         status = self._host.reap(self._container.id)
         if self.stdio is not None:
             self.stdio.drain()
-        cgroup = self._container.cgroup
-        oom = cgroup is not None and self._host.oom_kills(cgroup) > 0
-        ending = decide.ending(status, oom=oom)
-        self._engine.decide(decide.note_exit, self._container.id, up=uptime(), why="exit", **ending)
+        self._engine.note_exit(self._container, status, why="exit", up=uptime())
         self._engine.settle(self._container.stream, why="exit")
         if self._container.status == "restarting":
             self._close_stdio()

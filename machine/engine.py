@@ -119,13 +119,13 @@ class Engine:
             elif self.effects.probe(row.kind, row.spec, row.facts) is None:
                 # Lost before its gate was opened, its program never ran: `settle` makes it anew.
                 if row.kind == "init" and isinstance(subject, Container) and subject.holding("release"):
-                    self._note_exit(subject, row.facts, why=why)
+                    self.note_exit(subject, self.effects.exit_status(row.facts), why=why)
                 self._record(stream, EffectLost(kind=row.kind, key=row.key), why=why)
 
-    def _note_exit(self, c: Container, init: dict[str, Any], *, why: str) -> None:
+    def note_exit(self, c: Container, status: int | None, *, why: str, up: int = 0) -> None:
+        """Its first process is gone, with this status (see `decide.ending`); `up`: CLOCK_BOOTTIME ns when that was seen."""
         oom = c.cgroup is not None and self.effects.oom_kills(c.cgroup) > 0
-        ending = decide.ending(self.effects.exit_status(init), oom=oom)
-        self.decide(decide.note_exit, c.id, why=why, **ending)
+        self.decide(decide.note_exit, c.id, why=why, up=up, **decide.ending(status, oom=oom))
 
     def _try_again(self, subject: Subject, row: Held, *, why: str) -> None:
         """What could not be made under a live container, or for a network, may be possible by now."""

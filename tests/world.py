@@ -203,8 +203,7 @@ class Computer:
             identity = container.process_identity
             if identity is None or self.host.is_alive(identity) or container.status == "removing":
                 continue
-            ending = decide.ending(self.host.exit_status(identity))
-            self.engine.decide(decide.note_exit, container.id, why="monitor", **ending)
+            self.engine.note_exit(container, self.host.exit_status(identity), why="monitor")
         self.settle_all()
 
     # --- what came of it -------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ def test_110_upgrade_that_is_broken_lets_the_monitor_of_what_has_ended_rest_betw
     version.put(
         (
             "cli/keeper.py",
-            "        cgroup = self._container.cgroup\n",
+            "        self._engine.note_exit(",
             f"{note}        import cli.more\n{{0}}",
         )
     )
